@@ -1,0 +1,41 @@
+# The two commands a newcomer needs: `make demo` and `make test`. `make check` is what runs before a commit.
+# Everything lives in .venv; nothing else on the machine is touched, except that a root user on Debian gets
+# python3-venv by apt when it is missing.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.setup-stamp
+
+.PHONY: setup demo test check format lint types imports bench clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
+	@touch $(STAMP)
+
+demo: setup
+	@$(BIN)/intaglio demo
+
+test: setup
+	@$(BIN)/python -m pytest -n auto
+
+format: setup
+	@$(BIN)/ruff format --check .
+
+lint: setup
+	@$(BIN)/ruff check .
+
+types: setup
+	@$(BIN)/mypy
+
+imports: setup
+	@$(BIN)/lint-imports
+
+check: format lint types imports test
+
+bench: setup
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
