@@ -1,0 +1,95 @@
+"""Deterministic CBOR (RFC 8949 §4.2.1): one encoding for each value, and readers that refuse every other one.
+
+All of Intaglio's own messages are made of unsigned and negative integers, byte strings, text strings, arrays, maps,
+true, false and null. Floats, tags and indefinite lengths do not occur and are refused. `digest` is the only way in
+which the protocol hashes: SHA-256 over an array whose first item is a label, never a bare concatenation.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import cbor2
+
+from intaglio.errors import Malformed
+
+__all__ = ["LABEL_PREFIX", "MAX_DEPTH", "Value", "bytes_head", "decode", "digest", "encode", "labelled"]
+
+Value = int | bytes | str | bool | None | Sequence["Value"] | dict["Value", "Value"]
+
+LABEL_PREFIX = "intaglio/1 "
+"""Every label of protocol version 1 begins with it, so that no hash or signature fits another protocol."""
+
+MAX_DEPTH = 8
+"""Our deepest message nests five levels; more is an attack on the reader's stack."""
+
+_MAX_INT = 2**64
+
+
+def encode(value: Value) -> bytes:
+    """The deterministic encoding of `value`. Raises TypeError for what the protocol does not use."""
+    return cbor2.dumps(_ordered(value, 0))
+
+
+def decode(data: bytes, name: str) -> Value:
+    """The value that `data` encodes, arrays as lists. Raises `Malformed` (naming `name`) unless `data` is exactly
+    the deterministic encoding of it: no trailing bytes, no longer lengths than needed, keys sorted, no floats, no tags."""
+    try:
+        value: Value = cbor2.loads(
+            data, allow_indefinite=False, allow_duplicate_keys=False, max_depth=MAX_DEPTH, strict_hashable_types=True
+        )
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError) as error:
+        raise Malformed(name, f"not CBOR ({error})") from error
+    try:
+        again = encode(value)
+    except (TypeError, ValueError) as error:
+        raise Malformed(name, f"not used by this protocol ({error})") from error
+    # cbor2 is lenient about lengths, key order and what follows the item; equality is not.
+    if again != data:
+        raise Malformed(name, "not deterministically encoded CBOR")
+    return value
+
+
+def labelled(label: str, *items: Value) -> bytes:
+    """CBOR ["intaglio/1 " + label, *items]: what the protocol hashes, signs or feeds to a key derivation."""
+    return encode([LABEL_PREFIX + label, *items])
+
+
+def digest(label: str, *items: Value) -> bytes:
+    """H(label, items...) of docs/protocol.md: SHA-256 of `labelled`, 32 bytes."""
+    return hashlib.sha256(labelled(label, *items)).digest()
+
+
+def bytes_head(length: int) -> bytes:
+    """The shortest head of a byte string of this length (RFC 8949 §3.1, major type 2)."""
+    if length < 24:
+        return bytes((0x40 | length,))
+    if length < 0x100:
+        return bytes((0x58, length))
+    if length < 0x10000:
+        return b"\x59" + length.to_bytes(2, "big")
+    return b"\x5a" + length.to_bytes(4, "big")
+
+
+def _ordered(value: Value, depth: int) -> Value:
+    """`value` with map keys in bytewise order of their encodings: cbor2's canonical mode sorts by length first (the
+    older RFC 7049), which differs for mixed key types."""
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deeply")
+    if value is None or isinstance(value, bool | bytes | str):
+        return value
+    if isinstance(value, int):
+        if not -_MAX_INT <= value < _MAX_INT:
+            raise ValueError("integer needs more than 64 bits")
+        return value
+    if isinstance(value, list | tuple):
+        return [_ordered(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        pairs = sorted(((cbor2.dumps(_key(key)), key, item) for key, item in value.items()), key=lambda pair: pair[0])
+        return {key: _ordered(item, depth + 1) for _, key, item in pairs}
+    raise TypeError(f"{type(value).__name__} has no place in a message")
+
+
+def _key(key: Value) -> Value:
+    if isinstance(key, bool) or not isinstance(key, int | bytes | str):
+        raise TypeError(f"{type(key).__name__} can't be a map key")
+    return key
