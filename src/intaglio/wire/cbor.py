@@ -12,7 +12,20 @@ import cbor2
 
 from intaglio.errors import Malformed
 
-__all__ = ["LABEL_PREFIX", "MAX_DEPTH", "Value", "bytes_head", "decode", "digest", "encode", "labelled"]
+__all__ = [
+    "LABEL_PREFIX",
+    "MAX_DEPTH",
+    "Value",
+    "array",
+    "bstr",
+    "bytes_head",
+    "decode",
+    "digest",
+    "encode",
+    "labelled",
+    "tstr",
+    "uint",
+]
 
 Value = int | bytes | str | bool | None | Sequence["Value"] | dict["Value", "Value"]
 
@@ -34,9 +47,7 @@ def decode(data: bytes, name: str) -> Value:
     """The value that `data` encodes, arrays as lists. Raises `Malformed` (naming `name`) unless `data` is exactly
     the deterministic encoding of it: no trailing bytes, no longer lengths than needed, keys sorted, no floats, no tags."""
     try:
-        value: Value = cbor2.loads(
-            data, allow_indefinite=False, allow_duplicate_keys=False, max_depth=MAX_DEPTH, strict_hashable_types=True
-        )
+        value: Value = cbor2.loads(data, allow_indefinite=False, allow_duplicate_keys=False, max_depth=MAX_DEPTH)
     except (cbor2.CBORError, ValueError, TypeError, OverflowError) as error:
         raise Malformed(name, f"not CBOR ({error})") from error
     try:
@@ -93,3 +104,33 @@ def _key(key: Value) -> Value:
     if isinstance(key, bool) or not isinstance(key, int | bytes | str):
         raise TypeError(f"{type(key).__name__} can't be a map key")
     return key
+
+
+def uint(value: object, field: str, *, limit: int = _MAX_INT - 1) -> int:
+    """`value` as an unsigned integer of at most `limit`. CBOR's true is no number. Raises `Malformed`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limit:
+        raise Malformed(field, f"need an unsigned integer of at most {limit}")
+    return value
+
+
+def bstr(value: object, field: str, size: int | None = None) -> bytes:
+    """`value` as a byte string, of exactly `size` bytes where given. Raises `Malformed`."""
+    if not isinstance(value, bytes):
+        raise Malformed(field, "need a byte string")
+    if size is not None and len(value) != size:
+        raise Malformed(field, f"need {size} bytes, found {len(value)}")
+    return value
+
+
+def tstr(value: object, field: str, *, limit: int = 256) -> str:
+    """`value` as a text string of 1 to `limit` bytes of UTF-8. Raises `Malformed`."""
+    if not isinstance(value, str) or not 0 < len(value.encode()) <= limit:
+        raise Malformed(field, f"need a text string of 1 to {limit} bytes")
+    return value
+
+
+def array(value: object, field: str, size: int) -> list[object]:
+    """`value` as an array of exactly `size` items. Raises `Malformed`."""
+    if not isinstance(value, list) or len(value) != size:
+        raise Malformed(field, f"need an array of {size} items")
+    return value
