@@ -1,0 +1,239 @@
+"""The result of judging evidence: what was checked, what was found, and what follows.
+
+A `Verdict` is a value that only `intaglio.verify` makes: its constructor wants a token that this module
+keeps, and `dataclasses.replace` can't supply it. The handshake does not open without one. Checks are rendered
+when somebody looks: an accepted platform that was seen before should not pay for sentences nobody reads.
+"""
+
+from collections.abc import Callable
+from dataclasses import InitVar, dataclass, field
+from enum import Enum
+
+from intaglio.reasons import Reason
+from intaglio.types import Tee, UnixTime
+from intaglio.wire.cbor import digest
+from intaglio.wire.sgx import ReportBody
+
+__all__ = [
+    "Check", "Checks", "Decision", "Identity", "Outcome", "Platform", "TcbStatus", "Verdict", "evidence_hash",
+    "issue",
+]  # fmt: skip
+
+Identity = ReportBody
+"""What the evidence says is running; a union once there are more kinds of TEE."""
+
+
+class TcbStatus(Enum):
+    """How current a platform is, in Intel's words (check 29). `NOT_SUPPORTED` is ours for "no TCB level
+    matches"."""
+
+    UP_TO_DATE = "UpToDate"
+    SW_HARDENING_NEEDED = "SWHardeningNeeded"
+    CONFIGURATION_NEEDED = "ConfigurationNeeded"
+    CONFIGURATION_AND_SW_HARDENING_NEEDED = "ConfigurationAndSWHardeningNeeded"
+    OUT_OF_DATE = "OutOfDate"
+    OUT_OF_DATE_CONFIGURATION_NEEDED = "OutOfDateConfigurationNeeded"
+    TD_RELAUNCH_ADVISED = "TDRelaunchAdvised"
+    TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED = "TDRelaunchAdvisedConfigurationNeeded"
+    REVOKED = "Revoked"
+    NOT_SUPPORTED = "NotSupported"
+
+
+class Outcome(Enum):
+    """What became of one check."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """It could not be run because another check failed, or was not asked for; `found` says which."""
+    UNDECIDABLE = "undecidable"
+    """It needs something that was not supplied. Never passes."""
+
+
+class Decision(Enum):
+    """What a policy made of a verdict."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNDECIDABLE = "undecidable"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of a verdict. `number` is that of docs/verification.md; rules of a policy have the number
+    `policy`."""
+
+    number: str
+    name: str
+    outcome: Outcome
+    reason: Reason | None
+    expected: str
+    found: str
+
+    def to_json(self) -> dict[str, str | None]:
+        return {
+            "number": self.number,
+            "name": self.name,
+            "outcome": self.outcome.value,
+            "reason": self.reason.name if self.reason else None,
+            "expected": self.expected,
+            "found": self.found,
+        }
+
+
+class Checks:
+    """The checks of one verdict, made by `render` at the first look. Two threads may both render; both get
+    the same."""
+
+    __slots__ = ("_render", "_rendered")
+
+    def __init__(self, render: Callable[[], tuple[Check, ...]]) -> None:
+        self._render = render
+        self._rendered: tuple[Check, ...] | None = None
+
+    def all(self) -> tuple[Check, ...]:
+        if self._rendered is None:
+            self._rendered = self._render()
+        return self._rendered
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Which machine made the evidence: lower-case hexadecimal, and what its certificate says of its
+    configuration.
+    None where the certificate is silent (a PCK certificate of the processor CA has no instance id and no
+    flags)."""
+
+    ppid: str | None = None
+    platform_instance_id: str | None = None
+    fmspc: str | None = None
+    pce_id: str | None = None
+    dynamic: bool | None = None
+    cached_keys: bool | None = None
+    smt: bool | None = None
+
+    def to_json(self) -> dict[str, str | bool | None]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+_SEAL = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of one piece of evidence at the moment `at`.
+
+    `genuine` is True (the signatures hold and the TCB status is known), False, or None: undecidable.
+    `decision` is None until a policy was applied. `reasons` are those of failed and undecidable checks, root
+    causes first, each once.
+    `valid_until` is the earliest next update or not-after of what it was judged by.
+    """
+
+    tee: Tee
+    genuine: bool | None
+    tcb_status: TcbStatus | None
+    tcb_date: UnixTime | None
+    advisory_ids: tuple[str, ...]
+    tcb_evaluation_number: int | None
+    decision: Decision | None
+    workload: str | None
+    policy_hash: bytes | None
+    reasons: tuple[Reason, ...]
+    simulated: bool
+    evidence_hash: bytes
+    at: UnixTime
+    valid_until: UnixTime | None
+    platform: Platform | None
+    identity: Identity | None
+    rendering: Checks = field(repr=False, compare=False)
+    seal: InitVar[object]
+
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:
+            raise TypeError("only intaglio.verify makes a Verdict")
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Every check, in the order of docs/verification.md, whatever its outcome."""
+        return self.rendering.all()
+
+    @property
+    def retryable(self) -> bool:
+        """Something is wrong, and all of it may pass later without anybody changing the evidence."""
+        return bool(self.reasons) and all(reason.explanation.retryable for reason in self.reasons)
+
+    def to_json(self) -> dict[str, object]:
+        """What `intaglio verify --json` prints and quarantine keeps; byte strings as lower-case
+        hexadecimal."""
+        return {
+            "tee": self.tee.value,
+            "genuine": self.genuine,
+            "verdict": self.decision.value if self.decision else None,
+            "reasons": [reason.name for reason in self.reasons],
+            "retryable": self.retryable,
+            "tcb_status": self.tcb_status.value if self.tcb_status else None,
+            "tcb_date": self.tcb_date,
+            "advisory_ids": list(self.advisory_ids),
+            "tcb_evaluation_number": self.tcb_evaluation_number,
+            "workload": self.workload,
+            "policy_hash": self.policy_hash.hex() if self.policy_hash else None,
+            "simulated": self.simulated,
+            "evidence_hash": self.evidence_hash.hex(),
+            "at": self.at,
+            "valid_until": self.valid_until,
+            "platform": self.platform.to_json() if self.platform else None,
+            "identity": identity_json(self.identity) if self.identity else None,
+            "checks": [check.to_json() for check in self.checks],
+        }
+
+
+def identity_json(identity: Identity) -> dict[str, str | int | bool]:
+    """The facts of a report body, as `Verdict.to_json` shows them."""
+    return {
+        "mr_enclave": identity.mr_enclave.hex(),
+        "mr_signer": identity.mr_signer.hex(),
+        "isv_prod_id": identity.isv_prod_id,
+        "isv_svn": identity.isv_svn,
+        "attributes": identity.attributes.encode().hex(),
+        "debug": identity.debug,
+        "misc_select": identity.misc_select,
+        "cpu_svn": identity.cpu_svn.hex(),
+        "isv_ext_prod_id": identity.isv_ext_prod_id.hex(),
+        "isv_family_id": identity.isv_family_id.hex(),
+        "config_id": identity.config_id.hex(),
+        "config_svn": identity.config_svn,
+        "report_data": identity.report_data.hex(),
+    }
+
+
+def evidence_hash(evidence: bytes) -> bytes:
+    """H("evidence", evidence), 32 bytes: how sessions, verdicts and bundles name a piece of evidence."""
+    return digest("evidence", evidence)
+
+
+def issue(
+    *,
+    tee: Tee,
+    genuine: bool | None,
+    reasons: tuple[Reason, ...],
+    checks: Checks,
+    evidence_hash: bytes,
+    at: UnixTime,
+    tcb_status: TcbStatus | None = None,
+    tcb_date: UnixTime | None = None,
+    advisory_ids: tuple[str, ...] = (),
+    tcb_evaluation_number: int | None = None,
+    decision: Decision | None = None,
+    workload: str | None = None,
+    policy_hash: bytes | None = None,
+    simulated: bool = False,
+    valid_until: UnixTime | None = None,
+    platform: Platform | None = None,
+    identity: Identity | None = None,
+) -> Verdict:
+    """The one maker of verdicts, for the modules of this package; a test holds that nothing else imports
+    it."""
+    return Verdict(
+        tee, genuine, tcb_status, tcb_date, advisory_ids, tcb_evaluation_number, decision, workload,
+        policy_hash, reasons, simulated, evidence_hash, at, valid_until, platform, identity, checks, _SEAL,
+    )  # fmt: skip
