@@ -8,6 +8,7 @@ Nothing here judges: a debug enclave parses like any other.
 
 from dataclasses import dataclass
 from enum import IntFlag
+from struct import Struct
 from typing import Self
 
 from intaglio.errors import Malformed
@@ -18,10 +19,11 @@ __all__ = ["REPORT_BODY_SIZE", "AttributeFlag", "Attributes", "ReportBody"]
 
 REPORT_BODY_SIZE = 384
 
-_SIZES = {
-    "cpu_svn": 16, "isv_ext_prod_id": 16, "mr_enclave": 32, "mr_signer": 32, "config_id": 64, "isv_family_id":
-    16, "report_data": 64,
-}  # fmt: skip
+_LAYOUT = Struct("<16sIB11s16sQQ32s32s32s32s64sHHH42s16s64s")
+"""One read instead of eighteen: a data centre parses two bodies a quote. Its four gaps are the reserved
+bytes."""
+
+_RESERVED = bytes(11 + 32 + 32 + 42)
 
 
 class AttributeFlag(IntFlag):
@@ -71,10 +73,12 @@ class ReportBody:
     report_data: ReportData
 
     def __post_init__(self) -> None:
-        for field, size in _SIZES.items():
-            found = len(getattr(self, field))
-            if found != size:
-                raise Malformed(field, f"need {size} bytes, got {found}")
+        sizes = (
+            len(self.cpu_svn), len(self.isv_ext_prod_id), len(self.mr_enclave), len(self.mr_signer),
+            len(self.config_id), len(self.isv_family_id), len(self.report_data),
+        )  # fmt: skip
+        if sizes != (16, 16, 32, 32, 64, 16, 64):
+            raise Malformed("report", f"a field has a wrong length: {sizes}")
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -87,48 +91,25 @@ class ReportBody:
     @classmethod
     def read(cls, cur: Cursor) -> Self:
         """Reads the next 384 bytes of `cur`. Raises `Malformed`."""
-        cpu_svn = cur.take(16, "cpu_svn")
-        misc_select = cur.u32("misc_select")
-        cet_attributes = cur.u8("cet_attributes")
-        cur.zeros(11, "reserved1")
-        isv_ext_prod_id = cur.take(16, "isv_ext_prod_id")
-        attributes = Attributes(cur.u64("attributes.flags"), cur.u64("attributes.xfrm"))
-        mr_enclave = Measurement(cur.take(32, "mr_enclave"))
-        cur.zeros(32, "reserved2")
-        mr_signer = Measurement(cur.take(32, "mr_signer"))
-        cur.zeros(32, "reserved3")
-        config_id = cur.take(64, "config_id")
-        isv_prod_id, isv_svn = cur.u16("isv_prod_id"), cur.u16("isv_svn")
-        config_svn = cur.u16("config_svn")
-        cur.zeros(42, "reserved4")
-        isv_family_id = cur.take(16, "isv_family_id")
-        report_data = ReportData(cur.take(64, "report_data"))
+        (
+            cpu_svn, misc_select, cet_attributes, reserved1, isv_ext_prod_id, flags, xfrm, mr_enclave, reserved2,
+            mr_signer, reserved3, config_id, isv_prod_id, isv_svn, config_svn, reserved4, isv_family_id, report_data,
+        ) = _LAYOUT.unpack(cur.take(REPORT_BODY_SIZE, "body"))  # fmt: skip
+        if (reserved1 + reserved2 + reserved3 + reserved4) != _RESERVED:
+            raise Malformed("report.reserved", "reserved bytes are not zero")
         return cls(
-            cpu_svn, misc_select, cet_attributes, isv_ext_prod_id, attributes, mr_enclave, mr_signer,
-            config_id, isv_prod_id, isv_svn, config_svn, isv_family_id, report_data,
+            cpu_svn, misc_select, cet_attributes, isv_ext_prod_id, Attributes(flags, xfrm), Measurement(mr_enclave),
+            Measurement(mr_signer), config_id, isv_prod_id, isv_svn, config_svn, isv_family_id,
+            ReportData(report_data),
         )  # fmt: skip
 
     def encode(self) -> bytes:
         """The 384 bytes that `parse` reads."""
-        return b"".join((
-            self.cpu_svn,
-            self.misc_select.to_bytes(4, "little"),
-            self.cet_attributes.to_bytes(1, "little"),
-            bytes(11),
-            self.isv_ext_prod_id,
-            self.attributes.encode(),
-            self.mr_enclave,
-            bytes(32),
-            self.mr_signer,
-            bytes(32),
-            self.config_id,
-            self.isv_prod_id.to_bytes(2, "little"),
-            self.isv_svn.to_bytes(2, "little"),
-            self.config_svn.to_bytes(2, "little"),
-            bytes(42),
-            self.isv_family_id,
-            self.report_data,
-        ))  # fmt: skip
+        return _LAYOUT.pack(
+            self.cpu_svn, self.misc_select, self.cet_attributes, b"", self.isv_ext_prod_id, self.attributes.flags,
+            self.attributes.xfrm, self.mr_enclave, b"", self.mr_signer, b"", self.config_id, self.isv_prod_id,
+            self.isv_svn, self.config_svn, b"", self.isv_family_id, self.report_data,
+        )  # fmt: skip
 
     @property
     def debug(self) -> bool:
