@@ -1,0 +1,104 @@
+"""What passes between an enclave and its CPU: TARGETINFO, REPORT and KEYREQUEST (Intel SDM vol. 3D, section 35)."""
+
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum, IntFlag
+from typing import Self
+
+from intaglio.errors import LocalProtocolError
+from intaglio.types import Measurement
+from intaglio.wire.cursor import Cursor
+from intaglio.wire.sgx import REPORT_BODY_SIZE, Attributes, ReportBody
+
+__all__ = ["KeyName", "KeyPolicy", "KeyRequest", "LocalReport", "SgxCode", "SgxFault", "TargetInfo"]
+
+
+class SgxCode(Enum):
+    """The error codes of ENCLU and ENCLS leaves that this CPU can answer with, by Intel's names."""
+
+    INVALID_SIG_STRUCT = 1
+    INVALID_ATTRIBUTE = 2
+    INVALID_MEASUREMENT = 4
+    INVALID_SIGNATURE = 8
+    INVALID_CPUSVN = 32
+    INVALID_ISVSVN = 64
+    INVALID_KEYNAME = 256
+    GENERAL_PROTECTION = -1
+    """#GP(0): Intel answers malformed operands with a fault, not a code."""
+
+
+class SgxFault(LocalProtocolError):
+    """The simulated CPU refused an instruction, for the reason in `code`."""
+
+    def __init__(self, instruction: str, code: SgxCode, problem: str) -> None:
+        super().__init__(f"{instruction}: {code.name}: {problem}")
+        self.code = code
+
+
+class KeyName(IntEnum):
+    """KEYREQUEST.KEYNAME."""
+
+    EINITTOKEN = 0
+    PROVISION = 1
+    PROVISION_SEAL = 2
+    REPORT = 3
+    SEAL = 4
+
+
+class KeyPolicy(IntFlag):
+    """KEYREQUEST.KEYPOLICY. The last four need an enclave with the KSS attribute."""
+
+    MRENCLAVE = 1 << 0
+    MRSIGNER = 1 << 1
+    NOISVPRODID = 1 << 2
+    CONFIGID = 1 << 3
+    ISVFAMILYID = 1 << 4
+    ISVEXTPRODID = 1 << 5
+
+
+@dataclass(frozen=True, slots=True)
+class TargetInfo:
+    """Which enclave a report is addressed to: only that enclave can derive the key that checks its MAC."""
+
+    mr_enclave: Measurement
+    attributes: Attributes
+    misc_select: int = 0
+    cet_attributes: int = 0
+    config_svn: int = 0
+    config_id: bytes = bytes(64)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalReport:
+    """REPORT, 432 bytes: body, key id, AES-128-CMAC over the body under the target's report key."""
+
+    body: ReportBody
+    key_id: bytes
+    mac: bytes
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Raises `Malformed` unless `data` is exactly 432 well-formed bytes."""
+        cur = Cursor(data, "local_report")
+        report = cls(ReportBody.parse(cur.take(REPORT_BODY_SIZE, "body")), cur.take(32, "key_id"), cur.take(16, "mac"))
+        cur.end()
+        return report
+
+    def encode(self) -> bytes:
+        return self.body.encode() + self.key_id + self.mac
+
+
+_NOTHING_KEPT = Attributes(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRequest:
+    """What an enclave asks EGETKEY for. `cpu_svn` None means the current one."""
+
+    name: KeyName
+    policy: KeyPolicy = field(default_factory=lambda: KeyPolicy(0))
+    isv_svn: int = 0
+    config_svn: int = 0
+    cpu_svn: bytes | None = None
+    attributes_mask: Attributes = _NOTHING_KEPT
+    key_id: bytes = bytes(32)
+    misc_mask: int = 0
