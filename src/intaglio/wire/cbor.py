@@ -44,8 +44,8 @@ def encode(value: Value) -> bytes:
 
 
 def decode(data: bytes, name: str) -> Value:
-    """The value that `data` encodes, arrays as lists. Raises `Malformed` (naming `name`) unless `data` is exactly
-    the deterministic encoding of it: no trailing bytes, no longer lengths than needed, keys sorted, no floats, no tags."""
+    """The value that `data` encodes, arrays as lists. Raises `Malformed` (naming `name`) unless `data` is exactly its
+    deterministic encoding: no trailing bytes, no longer lengths than needed, keys sorted, no floats, no tags."""
     try:
         value: Value = cbor2.loads(data, allow_indefinite=False, allow_duplicate_keys=False, max_depth=MAX_DEPTH)
     except (cbor2.CBORError, ValueError, TypeError, OverflowError) as error:

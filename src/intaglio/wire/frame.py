@@ -6,9 +6,9 @@ sequence number (8, big-endian), XORed onto the key's IV as RFC 9052 §3.1 says.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 import cbor2
 
@@ -68,8 +68,7 @@ class Kind(IntEnum):
     """Body: null. The sender will send nothing more in this session and direction."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One value: its name (`get_size`), content type (a media type) and bytes."""
 
     name: str
@@ -77,8 +76,7 @@ class Record:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A frame's head and ciphertext, nothing authenticated yet. `aad` is what the ciphertext's tag covers."""
 
     session: SessionId
@@ -89,8 +87,7 @@ class Frame:
     ciphertext: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """What a frame held: `body` by kind: records, the next epoch, a checkpoint's bytes, or None. `signature` is 64
     bytes in epoch 0, else None; `signed_part` is the encoding of [kind, body] that it covers."""
 

@@ -1,16 +1,17 @@
 """Hello and Accept (docs/protocol.md §4, §5): the two messages that open a session, as bytes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
 from intaglio.errors import Malformed
-from intaglio.types import SessionId, Tee
+from intaglio.types import SessionId, Tee, UnixTime
 from intaglio.wire import cbor
 from intaglio.wire.identity import Suite, suite_of
 from intaglio.wire.offer import KEM_PUBLIC_KEY
 
-__all__ = ["KEM_CIPHERTEXT", "Accept", "Hello", "Role", "SealedEvidence"]
+__all__ = ["KEM_CIPHERTEXT", "Accept", "Hello", "Result", "Role", "SealedEvidence"]
 
 KEM_CIPHERTEXT = 1168
 """HPKE: encapsulation 1120 bytes (1088 ML-KEM-768, 32 X25519), the 32-byte secret, a 16-byte tag."""
@@ -122,4 +123,30 @@ class Accept:
             sealed_result=cbor.bstr(result, "accept.sealed_result"),
             signature=cbor.bstr(signature, "accept.signature"),
             certificate=None if certificate is None else cbor.bstr(certificate, "accept.certificate"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the data centre told the enclave in its Accept: when the session ends and the data centre's time (both its
+    clock's), the policy workload that matched, and the Attestation Result (a map)."""
+
+    expires: UnixTime
+    time: UnixTime
+    workload: str
+    attestation: Mapping[cbor.Value, cbor.Value]
+
+    def encode(self) -> bytes:
+        return cbor.encode([self.expires, self.time, self.workload, dict(self.attestation)])
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Result":
+        expires, time, workload, attestation = cbor.array(cbor.decode(data, "result"), "result", 4)
+        if not isinstance(attestation, dict):
+            raise Malformed("result.attestation", "need a map")
+        return cls(
+            UnixTime(cbor.uint(expires, "result.expires")),
+            UnixTime(cbor.uint(time, "result.time")),
+            cbor.tstr(workload, "result.workload"),
+            attestation,
         )

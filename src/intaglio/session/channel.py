@@ -1,0 +1,359 @@
+"""Frames in one direction: `Sender` protects them, `UpReceiver` and `DownReceiver` open them.
+
+The upward receiver takes frames in any order and each once; the downward one strictly in order. Keys of an epoch live
+until all its frames are there (or the data centre gives them up, at the latest after `EPOCH_GRACE` seconds); there is
+no way back to them.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from intaglio.errors import LocalProtocolError, Malformed, Rejected
+from intaglio.reasons import Reason
+from intaglio.session import schedule
+from intaglio.session.replay import SeenSet
+from intaglio.types import Direction, SessionId, UnixTime
+from intaglio.wire import cbor
+from intaglio.wire import frame as wire
+from intaglio.wire.frame import Content, Frame, Kind, Record
+
+__all__ = [
+    "EPOCH_FRAMES",
+    "EPOCH_GRACE",
+    "MAX_EPOCHS_AHEAD",
+    "DownReceiver",
+    "EpochKey",
+    "Opened",
+    "Sender",
+    "UpReceiver",
+    "epoch0_body",
+]
+
+EPOCH_FRAMES = 2**24
+"""Frames under one AES-256-GCM key: far below NIST SP 800-38D's 2**32, and a key's loss exposes at most these."""
+
+EPOCH_GRACE = 24 * 3600
+"""Seconds for which the data centre waits for an ended epoch's missing frames before it destroys its key."""
+
+MAX_EPOCHS_AHEAD = 4
+"""Epochs beyond the newest proven one that a frame may name: each costs a derivation that a forger could make us do."""
+
+Sign = Callable[[int, bytes], bytes]
+"""(sequence, signed part) -> 64-byte signature by G over `epoch0_body`."""
+
+
+def epoch0_body(th: bytes, evidence: bytes, direction: Direction, epoch: int, sequence: int, content: bytes) -> bytes:
+    """What G signs in every epoch-0 frame: without it a thief of the offer key could forge the enclave's output."""
+    return cbor.labelled("epoch0", th, evidence, int(direction), epoch, sequence, cbor.digest("content", content))
+
+
+class EpochKey:
+    """The key and IV of one epoch and direction, from `schedule.epoch_keys` (76 bytes)."""
+
+    __slots__ = ("_iv", "aead", "prefix")
+
+    def __init__(self, keys: bytes, session: SessionId, direction: Direction, epoch: int) -> None:
+        self._iv = int.from_bytes(keys[32:44], "big")
+        self.aead = AESGCM(keys[:32])
+        self.prefix = wire.head_prefix(session, direction, epoch)
+
+    def seal(self, sequence: int, plaintext: bytes) -> bytes:
+        head = b"".join((self.prefix, sequence.to_bytes(8, "big"), b"\xa0"))
+        ciphertext = self.aead.encrypt((self._iv ^ sequence).to_bytes(12, "big"), plaintext, wire.aad_of(head))
+        return b"".join((head, cbor.bytes_head(len(ciphertext)), ciphertext))
+
+    def open(self, frame: Frame) -> bytes:
+        """Raises `Rejected(FRAME_AUTHENTICATION)`."""
+        try:
+            return self.aead.decrypt((self._iv ^ frame.sequence).to_bytes(12, "big"), frame.ciphertext, frame.aad)
+        except InvalidTag as error:
+            raise Rejected(Reason.FRAME_AUTHENTICATION, found=f"sequence {frame.sequence}") from error
+
+
+def _derived(secret: bytes, session: SessionId, direction: Direction, epoch: int) -> EpochKey:
+    return EpochKey(schedule.epoch_keys(secret, session, direction, epoch), session, direction, epoch)
+
+
+class Sender:
+    """Protects contents as frames of one direction, numbered from 0 without gaps."""
+
+    def __init__(
+        self,
+        session: SessionId,
+        direction: Direction,
+        epoch: int,
+        secret: bytes,
+        *,
+        sign: Sign | None = None,
+        limit: int | None = None,
+    ) -> None:
+        """`sign` and `limit` (frames of records, None for no limit) belong to epoch 0."""
+        if (epoch == 0) != (sign is not None):
+            raise LocalProtocolError("epoch 0, and no other, is signed")
+        self.session = session
+        self.direction = direction
+        self.epoch = epoch
+        self.sequence = 0
+        """The number that the next frame gets."""
+        self._secret = secret
+        self._key = _derived(secret, session, direction, epoch)
+        self._sign = sign
+        self._left = EPOCH_FRAMES - 1 if limit is None else min(limit, EPOCH_FRAMES - 1)
+        self._ended = False
+
+    @property
+    def left(self) -> int:
+        """Frames that this epoch still takes before its rekey."""
+        return self._left
+
+    def protect(self, records: Iterable[Record]) -> bytes:
+        """One frame holding `records`. Raises `Rejected(EPOCH_EXHAUSTED)` at the epoch's limit, `Malformed` for no
+        records or a frame too large."""
+        if self._left <= 0:
+            raise Rejected(Reason.EPOCH_EXHAUSTED, expected="a rekey or an Accept", found=f"epoch {self.epoch}")
+        data = self._seal(wire.encode_records(records))
+        self._left -= 1
+        return data
+
+    def rekey(self) -> bytes:
+        """The last frame of this epoch; the next frame is of the next. Not in epoch 0, which ends by `advance`."""
+        return self.advance(schedule.next_secret(self._secret, self.session, self.direction, self.epoch + 1))
+
+    def advance(self, secret: bytes) -> bytes:
+        """The last frame of this epoch; `secret` is the next epoch's."""
+        data = self._seal(wire.encode_control(Kind.REKEY, self.epoch + 1))
+        self.epoch += 1
+        self._secret = secret
+        self._key = _derived(secret, self.session, self.direction, self.epoch)
+        self._sign = None
+        self._left = EPOCH_FRAMES - 1
+        return data
+
+    def end(self) -> bytes:
+        """The last frame of the session in this direction; after it nothing can be sent."""
+        data = self._seal(wire.encode_control(Kind.END, None))
+        self._ended = True
+        return data
+
+    def _seal(self, content: bytes) -> bytes:
+        if self._ended:
+            raise LocalProtocolError("send: this direction has ended")
+        if self._sign is not None:
+            content = wire.encode_content(content, self._sign(self.sequence, content))
+        if len(content) + wire.HEAD + 5 + wire.TAG > wire.MAX_FRAME:
+            raise Malformed("frame", f"content of {len(content)} bytes is too large for a frame")
+        data = self._key.seal(self.sequence, content)
+        self.sequence += 1
+        return data
+
+
+class Opened(NamedTuple):
+    """An authentic frame's content. Nothing is marked as seen before `commit`."""
+
+    sequence: int
+    epoch: int
+    content: Content
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records, or () for a control frame."""
+        body = self.content.body
+        return body if isinstance(body, tuple) else ()
+
+
+class UpReceiver:
+    """The data centre's end of the upward direction: any order, each frame once.
+
+    `open` proves a frame and changes nothing; `commit` marks it as seen and moves epochs, after the caller has stored
+    it. `encode` gives the state for the store (secret: wrap it); `changed` tells whether keys moved since. Only the
+    newest epoch keeps the secret from which later ones follow; an older one that still waits for frames keeps its
+    frame key alone, so what is stored never opens an epoch that was destroyed.
+    """
+
+    def __init__(self, session: SessionId, th: bytes, evidence: bytes, signing_key: bytes) -> None:
+        """th and evidence (its hash): 32 bytes; signing_key: G, 32 bytes (Ed25519)."""
+        self.session = session
+        self.seen = SeenSet()
+        self.changed = False
+        self._th = th
+        self._evidence = evidence
+        self._signing_key = signing_key
+        self._verify: Ed25519PublicKey | None = None
+        self._material: dict[int, bytes] = {}
+        self._keys: dict[int, EpochKey] = {}
+        self._closing: dict[int, tuple[int, UnixTime]] = {}
+        self._newest = 0
+        self._chain = b""
+
+    @classmethod
+    def begin(
+        cls, session: SessionId, th: bytes, evidence: bytes, signing_key: bytes, epoch0: bytes, epoch1: bytes
+    ) -> "UpReceiver":
+        """A fresh session: the secrets of epoch 0 (from ck1) and epoch 1 (from ck2)."""
+        receiver = cls(session, th, evidence, signing_key)
+        receiver._material = {
+            0: schedule.epoch_keys(epoch0, session, Direction.UP, 0),
+            1: schedule.epoch_keys(epoch1, session, Direction.UP, 1),
+        }
+        receiver._newest, receiver._chain = 1, epoch1
+        return receiver
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """The epochs whose frames can still be opened without deriving ahead."""
+        return tuple(sorted(self._material))
+
+    def open(self, frame: Frame) -> Opened:
+        """Raises `Rejected` (FRAME_AUTHENTICATION, FRAME_SIGNATURE, EPOCH_CLOSED, REPLAY, REPLAY_STATE_FULL) or
+        `Malformed`. A frame that was already stored is a REPLAY only if it is authentic or its key is gone."""
+        if frame.session != self.session or frame.direction is not Direction.UP:
+            raise Rejected(Reason.SESSION_UNKNOWN, expected=self.session.hex(), found=frame.session.hex())
+        key = self._keys.get(frame.epoch) or self._key_of(frame)
+        content = wire.parse_content(key.open(frame), signed=frame.epoch == 0)
+        if content.signature is not None:
+            self._check_signature(frame, content.signature, content.signed_part)
+        if content.kind is Kind.REKEY and content.body != frame.epoch + 1:
+            raise Malformed("content.next_epoch", f"need {frame.epoch + 1}, found {content.body!r}")
+        self.seen.check(frame.sequence)
+        return Opened(frame.sequence, frame.epoch, content)
+
+    def commit(self, opened: Opened, at: UnixTime) -> None:
+        """Marks a stored frame as seen; after a rekey whose epoch is complete, destroys that epoch's key."""
+        self.seen.add(opened.sequence)
+        if opened.epoch > self._newest:
+            self._advance(opened.epoch)
+        if opened.content.kind is Kind.REKEY:
+            self._closing[opened.epoch] = (opened.sequence, at)
+            self._advance(opened.epoch + 1)
+            self.changed = True
+        for epoch, (last, _) in sorted(self._closing.items()):
+            if self.seen.complete_to(last):
+                self._destroy(epoch)
+
+    def give_up(self, at: UnixTime) -> tuple[tuple[int, int], ...]:
+        """Destroys the keys of epochs that ended `EPOCH_GRACE` seconds ago, and names the runs of numbers that are
+        lost with them."""
+        lost: dict[tuple[int, int], None] = {}
+        for epoch, (last, since) in sorted(self._closing.items()):
+            if at - since >= EPOCH_GRACE:
+                lost.update(dict.fromkeys((low, high) for low, high in self.seen.gaps if high <= last))
+                self._destroy(epoch)
+        return tuple(lost)
+
+    def encode(self) -> bytes:
+        """The whole state, keys included. Wrap it before it is stored."""
+        fixed: list[cbor.Value] = [self.session, self._th, self._evidence, self._signing_key]
+        material: list[cbor.Value] = [[epoch, keys] for epoch, keys in sorted(self._material.items())]
+        closing: list[cbor.Value] = [[e, last, since] for e, (last, since) in sorted(self._closing.items())]
+        return cbor.labelled("up-receiver", *fixed, self._newest, self._chain, material, closing, self.seen.encode())
+
+    @classmethod
+    def parse(cls, data: bytes) -> "UpReceiver":
+        """Reads `encode`'s bytes. Raises `Malformed`."""
+        items = cbor.array(cbor.decode(data, "receiver"), "receiver", 10)
+        label, session, th, evidence, signing_key, newest, chain, material, closing, seen = items
+        if (
+            label != cbor.LABEL_PREFIX + "up-receiver"
+            or not isinstance(material, list)
+            or not isinstance(closing, list)
+        ):
+            raise Malformed("receiver", "not a receiver's state")
+        receiver = cls(
+            SessionId(cbor.bstr(session, "receiver.session", 16)),
+            cbor.bstr(th, "receiver.th", 32),
+            cbor.bstr(evidence, "receiver.evidence", 32),
+            cbor.bstr(signing_key, "receiver.signing_key", 32),
+        )
+        for row in material:
+            number, keys = cbor.array(row, "receiver.keys", 2)
+            receiver._material[cbor.uint(number, "receiver.epoch")] = cbor.bstr(
+                keys, "receiver.keys", schedule.EPOCH_KEYS
+            )
+        for row in closing:
+            epoch, last, since = (
+                cbor.uint(item, "receiver.closing") for item in cbor.array(row, "receiver.closing", 3)
+            )
+            receiver._closing[epoch] = (last, UnixTime(since))
+        receiver._newest = cbor.uint(newest, "receiver.newest")
+        receiver._chain = cbor.bstr(chain, "receiver.chain", 32)
+        receiver.seen = SeenSet.parse(cbor.bstr(seen, "receiver.seen"))
+        return receiver
+
+    def _key_of(self, frame: Frame) -> EpochKey:
+        """The key of a frame's epoch; one that no frame has proven yet is derived ahead and not kept."""
+        material = self._material.get(frame.epoch)
+        if material is not None:
+            key = self._keys[frame.epoch] = EpochKey(material, self.session, Direction.UP, frame.epoch)
+            return key
+        if self._newest < frame.epoch <= self._newest + MAX_EPOCHS_AHEAD:
+            secret = self._chain
+            for epoch in range(self._newest + 1, frame.epoch + 1):
+                secret = schedule.next_secret(secret, self.session, Direction.UP, epoch)
+            return _derived(secret, self.session, Direction.UP, frame.epoch)
+        if frame.sequence in self.seen:
+            raise Rejected(Reason.REPLAY, expected="a new sequence number", found=frame.sequence)
+        raise Rejected(Reason.EPOCH_CLOSED, expected=f"epochs {self.epochs}", found=frame.epoch)
+
+    def _advance(self, epoch: int) -> None:
+        while self._newest < epoch:
+            self._newest += 1
+            self._chain = schedule.next_secret(self._chain, self.session, Direction.UP, self._newest)
+            self._material[self._newest] = schedule.epoch_keys(self._chain, self.session, Direction.UP, self._newest)
+            self.changed = True
+
+    def _destroy(self, epoch: int) -> None:
+        self._closing.pop(epoch, None)
+        self._material.pop(epoch, None)
+        self._keys.pop(epoch, None)
+        self.changed = True
+
+    def _check_signature(self, frame: Frame, signature: bytes, signed_part: bytes) -> None:
+        if self._verify is None:
+            self._verify = Ed25519PublicKey.from_public_bytes(self._signing_key)
+        body = epoch0_body(self._th, self._evidence, Direction.UP, frame.epoch, frame.sequence, signed_part)
+        try:
+            self._verify.verify(signature, body)
+        except InvalidSignature as error:
+            raise Rejected(Reason.FRAME_SIGNATURE, found=f"sequence {frame.sequence}") from error
+
+
+class DownReceiver:
+    """The enclave's end of the downward direction: strictly in order, each frame once."""
+
+    def __init__(self, session: SessionId, secret: bytes) -> None:
+        """`secret`: of epoch 1; nothing travels down in epoch 0."""
+        self.session = session
+        self.epoch = 1
+        self.sequence = 0
+        """The number that must come next."""
+        self._secret = secret
+        self._key = _derived(secret, session, Direction.DOWN, 1)
+        self._ended = False
+
+    def open(self, frame: Frame) -> Opened:
+        """The next frame's content. Raises `Rejected` (OUT_OF_ORDER, FRAME_AUTHENTICATION, SESSION_ENDED,
+        SESSION_UNKNOWN) or `Malformed`, and still waits for the same number then."""
+        if frame.session != self.session or frame.direction is not Direction.DOWN:
+            raise Rejected(Reason.SESSION_UNKNOWN, expected=self.session.hex(), found=frame.session.hex())
+        if self._ended:
+            raise Rejected(Reason.SESSION_ENDED, found=f"sequence {frame.sequence}")
+        if frame.sequence != self.sequence or frame.epoch != self.epoch:
+            raise Rejected(
+                Reason.OUT_OF_ORDER,
+                expected=f"epoch {self.epoch}, sequence {self.sequence}",
+                found=f"epoch {frame.epoch}, sequence {frame.sequence}",
+            )
+        content = wire.parse_content(self._key.open(frame), signed=False)
+        if content.kind is Kind.REKEY:
+            if content.body != self.epoch + 1:
+                raise Malformed("content.next_epoch", f"need {self.epoch + 1}, found {content.body!r}")
+            self.epoch += 1
+            self._secret = schedule.next_secret(self._secret, self.session, Direction.DOWN, self.epoch)
+            self._key = _derived(self._secret, self.session, Direction.DOWN, self.epoch)
+        self._ended = content.kind is Kind.END
+        self.sequence += 1
+        return Opened(frame.sequence, frame.epoch, content)
