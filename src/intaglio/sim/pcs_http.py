@@ -1,0 +1,89 @@
+"""The lab's PCS behind a socket, on the loopback interface, for programs that fetch collateral over HTTP."""
+
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from types import TracebackType
+from typing import Any, Self
+
+from intaglio.sim.pcs import Answer, Pcs
+from intaglio.types import UnixTime
+
+__all__ = ["PcsServer"]
+
+MAX_TARGET = 4096
+"""No request of the API is longer, a PCK certificate's encrypted PPID included."""
+IDLE_SECONDS = 10
+
+
+class PcsServer:
+    """Serves what `pcs()` is at each request, at the moment that `clock()` says. A context manager.
+
+    `answer`, where given, stands in for the service: tests use it to answer 429, garbage or nothing.
+    """
+
+    def __init__(
+        self,
+        pcs: Callable[[], Pcs],
+        clock: Callable[[], UnixTime],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        answer: Callable[[str], Answer] | None = None,
+    ) -> None:
+        respond = answer or (lambda target: pcs().respond(target, clock()))
+        self._server = ThreadingHTTPServer((host, port), _handler(respond))
+        self._server.daemon_threads = True
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`, without a path: clients append `/sgx/certification/v4/...`."""
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def start(self) -> Self:
+        self._thread.start()
+        return self
+
+    def serve_forever(self) -> None:
+        """Serves in this thread until it is interrupted."""
+        self._server.serve_forever()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _handler(respond: Callable[[str], Answer]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = IDLE_SECONDS
+
+        def do_GET(self) -> None:
+            if len(self.path) > MAX_TARGET:
+                self._send(Answer(414, {}, b""))
+                return
+            self._send(respond(self.path))
+
+        def _send(self, answer: Answer) -> None:
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ARG002
+            """A lab's service keeps no log."""
+
+    return Handler
