@@ -12,6 +12,7 @@ from enum import Enum
 from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
 from intaglio.wire.cbor import digest
+from intaglio.wire.collateral import TcbStatus
 from intaglio.wire.sgx import ReportBody
 
 __all__ = [
@@ -21,22 +22,6 @@ __all__ = [
 
 Identity = ReportBody
 """What the evidence says is running; a union once there are more kinds of TEE."""
-
-
-class TcbStatus(Enum):
-    """How current a platform is, in Intel's words (check 29). `NOT_SUPPORTED` is ours for "no TCB level
-    matches"."""
-
-    UP_TO_DATE = "UpToDate"
-    SW_HARDENING_NEEDED = "SWHardeningNeeded"
-    CONFIGURATION_NEEDED = "ConfigurationNeeded"
-    CONFIGURATION_AND_SW_HARDENING_NEEDED = "ConfigurationAndSWHardeningNeeded"
-    OUT_OF_DATE = "OutOfDate"
-    OUT_OF_DATE_CONFIGURATION_NEEDED = "OutOfDateConfigurationNeeded"
-    TD_RELAUNCH_ADVISED = "TDRelaunchAdvised"
-    TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED = "TDRelaunchAdvisedConfigurationNeeded"
-    REVOKED = "Revoked"
-    NOT_SUPPORTED = "NotSupported"
 
 
 class Outcome(Enum):

@@ -1,0 +1,316 @@
+"""Intel's endorsements: TCB info, QE identity and revocation lists, with the exact bytes that were signed.
+
+`SgxCollateral` carries nine fields as they arrived and parses none of the signed bodies: `verify` checks a
+signature first and reads afterwards (`TcbInfo.parse`, `EnclaveIdentity.parse`). Signatures are over the raw
+bytes of a body (check 16), so a body is never serialised again.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Self
+
+from intaglio.errors import Malformed
+from intaglio.types import UnixTime
+from intaglio.wire import strict_json
+from intaglio.wire.strict_json import Json
+from intaglio.wire.x509 import decode_crl
+
+__all__ = ["EnclaveIdentity", "EnclaveTcbLevel", "SgxCollateral", "TcbInfo", "TcbLevel", "TcbStatus", "signed_body"]
+
+
+class TcbStatus(Enum):
+    """How current a platform is, in Intel's words (check 29). `NOT_SUPPORTED` is no word of a TCB level: it
+    says that no level matches."""
+
+    UP_TO_DATE = "UpToDate"
+    SW_HARDENING_NEEDED = "SWHardeningNeeded"
+    CONFIGURATION_NEEDED = "ConfigurationNeeded"
+    CONFIGURATION_AND_SW_HARDENING_NEEDED = "ConfigurationAndSWHardeningNeeded"
+    OUT_OF_DATE = "OutOfDate"
+    OUT_OF_DATE_CONFIGURATION_NEEDED = "OutOfDateConfigurationNeeded"
+    TD_RELAUNCH_ADVISED = "TDRelaunchAdvised"
+    TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED = "TDRelaunchAdvisedConfigurationNeeded"
+    REVOKED = "Revoked"
+    NOT_SUPPORTED = "NotSupported"
+
+
+_LEVEL_STATUSES = {status.value: status for status in TcbStatus if status is not TcbStatus.NOT_SUPPORTED}
+_PLAIN = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "tcb_info", "qe_identity_issuer_chain", "qe_identity")
+_CRLS = ("root_ca_crl", "pck_crl")
+_SIGNATURES = ("tcb_info_signature", "qe_identity_signature")
+_FIELDS = frozenset((*_PLAIN, *_CRLS, *_SIGNATURES))
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*")
+
+
+@dataclass(frozen=True, slots=True)
+class SgxCollateral:
+    """What a quote is judged by. Chains are PEM, CRLs DER (empty: none was given), signatures raw r || s."""
+
+    pck_crl_issuer_chain: bytes
+    root_ca_crl: bytes
+    pck_crl: bytes
+    tcb_info_issuer_chain: bytes
+    tcb_info: bytes
+    tcb_info_signature: bytes
+    qe_identity_issuer_chain: bytes
+    qe_identity: bytes
+    qe_identity_signature: bytes
+    digest: bytes = field(init=False)
+    """SHA-256 over all fields: the name under which a verifier remembers what it has judged."""
+
+    def __post_init__(self) -> None:
+        hashed = hashlib.sha256()
+        for name in sorted(_FIELDS):
+            value: bytes = getattr(self, name)
+            hashed.update(len(value).to_bytes(8, "big") + value)
+        object.__setattr__(self, "digest", hashed.digest())
+
+    @classmethod
+    def parse_json(cls, data: bytes) -> Self:
+        """Reads the nine-field JSON object that Intel's library and its relatives exchange. Raises
+        `Malformed`.
+
+        CRLs may be PEM, hexadecimal or base64 text, and empty or null where there is none.
+        """
+        document = strict_json.loads(data, "collateral")
+        if not isinstance(document, dict):
+            raise Malformed("collateral", "not an object")
+        if document.keys() != _FIELDS:
+            wrong = ", ".join(sorted(document.keys() ^ _FIELDS))
+            raise Malformed("collateral", f"missing or unknown: {wrong[:200]}")
+        fields = {name: _text(document, name, "collateral").encode() for name in _PLAIN}
+        for name in _CRLS:
+            fields[name] = decode_crl(b"" if document[name] is None else _text(document, name, "collateral").encode())
+        for name in _SIGNATURES:
+            fields[name] = _octets(document, name, "collateral", 64)
+        return cls(**fields)
+
+    def encode_json(self) -> bytes:
+        """The JSON that `parse_json` reads."""
+        document = {name: getattr(self, name).decode() for name in _PLAIN}
+        document |= {name: getattr(self, name).hex() for name in (*_CRLS, *_SIGNATURES)}
+        return json.dumps(document).encode()
+
+
+def signed_body(data: bytes, member: str) -> tuple[bytes, bytes]:
+    """Body and signature out of a PCS answer such as ``{"tcbInfo": {...}, "signature": "hex"}``.
+
+    `member` is ``tcbInfo`` or ``enclaveIdentity``. The body is the exact bytes that were signed. Raises
+    `Malformed`.
+    """
+    found = strict_json.members(data, member)
+    if found.keys() != {member, "signature"}:
+        raise Malformed(member, "expected a body and a signature")
+    return found[member], _octets({"signature": strict_json.loads(found["signature"], member)}, "signature", member, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class TcbLevel:
+    """A platform has this status if every component and the PCE's SVN are at least these (check 25)."""
+
+    sgx_components: bytes
+    pce_svn: int
+    tdx_components: bytes
+    date: UnixTime
+    status: TcbStatus
+    advisory_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TcbInfo:
+    """TCB info of version 2 (SGX only, no `id`, no advisories) or 3. Levels are sorted, highest first."""
+
+    id: str
+    version: int
+    issue_date: UnixTime
+    next_update: UnixTime
+    fmspc: bytes
+    pce_id: bytes
+    tcb_type: int
+    evaluation_number: int
+    levels: tuple[TcbLevel, ...]
+
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """Reads a signed body. Raises `Malformed`, also for an unknown status, for no level and for two
+        levels with the same SVNs (check 17)."""
+        document = _object(strict_json.loads(body, "tcb_info"), "tcb_info")
+        version = _number(document, "version", "tcb_info")
+        if version not in (2, 3):
+            raise Malformed("tcb_info.version", f"expected 2 or 3, got {version}")
+        levels = [_tcb_level(item, version) for item in _list(document, "tcbLevels", "tcb_info")]
+        if not levels or len(set(map(_order, levels))) != len(levels):
+            raise Malformed("tcb_info.tcbLevels", "no level, or two for the same SVNs")
+        return cls(
+            id="SGX" if version == 2 else _text(document, "id", "tcb_info"),
+            version=version,
+            issue_date=_time(document, "issueDate", "tcb_info"),
+            next_update=_time(document, "nextUpdate", "tcb_info"),
+            fmspc=_octets(document, "fmspc", "tcb_info", 6),
+            pce_id=_octets(document, "pceId", "tcb_info", 2),
+            tcb_type=_number(document, "tcbType", "tcb_info"),
+            evaluation_number=_number(document, "tcbEvaluationDataNumber", "tcb_info"),
+            levels=tuple(sorted(levels, key=_order, reverse=True)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EnclaveTcbLevel:
+    """The quoting enclave has this status from this ISVSVN on."""
+
+    isv_svn: int
+    date: UnixTime
+    status: TcbStatus
+    advisory_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EnclaveIdentity:
+    """Which enclave is Intel's quoting enclave (checks 20, 24). Levels are sorted, highest ISVSVN first.
+
+    `misc_select` and its mask are numbers: the JSON has them as big-endian text, a report as little-endian
+    bytes.
+    """
+
+    id: str
+    version: int
+    issue_date: UnixTime
+    next_update: UnixTime
+    evaluation_number: int
+    misc_select: int
+    misc_select_mask: int
+    attributes: bytes
+    attributes_mask: bytes
+    mr_signer: bytes
+    isv_prod_id: int
+    levels: tuple[EnclaveTcbLevel, ...]
+
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """Reads a signed body. Raises `Malformed`, also for an unknown status, no level and repeated
+        levels."""
+        name = "qe_identity"
+        document = _object(strict_json.loads(body, name), name)
+        levels = [_enclave_level(item) for item in _list(document, "tcbLevels", name)]
+        if not levels or len({level.isv_svn for level in levels}) != len(levels):
+            raise Malformed("qe_identity.tcbLevels", "no level, or two for the same SVN")
+        return cls(
+            id=_text(document, "id", name),
+            version=_number(document, "version", name),
+            issue_date=_time(document, "issueDate", name),
+            next_update=_time(document, "nextUpdate", name),
+            evaluation_number=_number(document, "tcbEvaluationDataNumber", name),
+            misc_select=int.from_bytes(_octets(document, "miscselect", name, 4), "big"),
+            misc_select_mask=int.from_bytes(_octets(document, "miscselectMask", name, 4), "big"),
+            attributes=_octets(document, "attributes", name, 16),
+            attributes_mask=_octets(document, "attributesMask", name, 16),
+            mr_signer=_octets(document, "mrsigner", name, 32),
+            isv_prod_id=_number(document, "isvprodid", name, 0xFFFF),
+            levels=tuple(sorted(levels, key=lambda level: level.isv_svn, reverse=True)),
+        )
+
+
+def _tcb_level(item: Json, version: int) -> TcbLevel:
+    where = "tcb_info.tcbLevels"
+    level = _object(item, where)
+    tcb = _object(level.get("tcb"), f"{where}.tcb")
+    if version == 2:
+        sgx = bytes(_number(tcb, f"sgxtcbcomp{n:02}svn", f"{where}.tcb", 0xFF) for n in range(1, 17))
+    else:
+        sgx = _components(tcb, "sgxtcbcomponents")
+    return TcbLevel(
+        sgx_components=sgx,
+        pce_svn=_number(tcb, "pcesvn", f"{where}.tcb", 0xFFFF),
+        tdx_components=_components(tcb, "tdxtcbcomponents") if "tdxtcbcomponents" in tcb else b"",
+        date=_time(level, "tcbDate", where),
+        status=_status(level, where),
+        advisory_ids=_advisories(level, where),
+    )
+
+
+def _order(level: TcbLevel) -> tuple[bytes, int, bytes]:
+    return level.sgx_components, level.pce_svn, level.tdx_components
+
+
+def _enclave_level(item: Json) -> EnclaveTcbLevel:
+    where = "qe_identity.tcbLevels"
+    level = _object(item, where)
+    return EnclaveTcbLevel(
+        isv_svn=_number(_object(level.get("tcb"), f"{where}.tcb"), "isvsvn", f"{where}.tcb", 0xFFFF),
+        date=_time(level, "tcbDate", where),
+        status=_status(level, where),
+        advisory_ids=_advisories(level, where),
+    )
+
+
+def _components(tcb: dict[str, Json], name: str) -> bytes:
+    where = f"tcb_info.tcbLevels.tcb.{name}"
+    items = _list(tcb, name, "tcb_info.tcbLevels.tcb")
+    if len(items) != 16:
+        raise Malformed(where, f"need 16 components, got {len(items)}")
+    return bytes(_number(_object(item, where), "svn", where, 0xFF) for item in items)
+
+
+def _status(level: dict[str, Json], where: str) -> TcbStatus:
+    text = _text(level, "tcbStatus", where)
+    if text not in _LEVEL_STATUSES:
+        raise Malformed(f"{where}.tcbStatus", f"unknown status {text[:64]!r}")
+    return _LEVEL_STATUSES[text]
+
+
+def _advisories(level: dict[str, Json], where: str) -> tuple[str, ...]:
+    found = []
+    for item in _list(level, "advisoryIDs", where) if "advisoryIDs" in level else []:
+        if not isinstance(item, str):
+            raise Malformed(f"{where}.advisoryIDs", "not text")
+        found.append(item)
+    return tuple(found)
+
+
+def _object(value: Json, where: str) -> dict[str, Json]:
+    if not isinstance(value, dict):
+        raise Malformed(where, "not an object")
+    return value
+
+
+def _list(document: dict[str, Json], name: str, where: str) -> list[Json]:
+    value = document.get(name)
+    if not isinstance(value, list):
+        raise Malformed(f"{where}.{name}", "missing or not an array")
+    return value
+
+
+def _text(document: dict[str, Json], name: str, where: str) -> str:
+    value = document.get(name)
+    if not isinstance(value, str):
+        raise Malformed(f"{where}.{name}", "missing or not text")
+    return value
+
+
+def _number(document: dict[str, Json], name: str, where: str, limit: int = 0xFFFFFFFF) -> int:
+    value = document.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit:
+        raise Malformed(f"{where}.{name}", f"missing or not a number from 0 to {limit}")
+    return value
+
+
+def _octets(document: dict[str, Json], name: str, where: str, size: int) -> bytes:
+    text = _text(document, name, where)
+    if len(text) != 2 * size or not _HEX.fullmatch(text):
+        raise Malformed(f"{where}.{name}", f"need {size} bytes as hexadecimal text")
+    return bytes.fromhex(text)
+
+
+def _time(document: dict[str, Json], name: str, where: str) -> UnixTime:
+    text = _text(document, name, where)
+    if not _TIME.fullmatch(text):
+        raise Malformed(f"{where}.{name}", "not a time such as 2025-08-08T00:45:01Z")
+    try:
+        return UnixTime(int(datetime.fromisoformat(text).astimezone(UTC).timestamp()))
+    except ValueError as error:
+        raise Malformed(f"{where}.{name}", f"no such time ({error})") from error

@@ -1,0 +1,151 @@
+"""The SGX extension of a PCK certificate: which platform it is, and at which security version (check 15).
+
+OID 1.2.840.113741.1.13.1 (Intel SGX PCK Certificate and CRL Profile Specification, §1.3.5). Each of its parts
+occurs once and has its exact length; certificates of the processor CA lack the last two.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from intaglio.errors import Malformed
+from intaglio.wire import der
+
+__all__ = ["SGX_EXTENSION_OID", "PckExtension"]
+
+SGX_EXTENSION_OID = "1.2.840.113741.1.13.1"
+
+_BASE = bytes.fromhex("2a864886f84d010d01")
+_PPID, _TCB, _PCE_ID, _FMSPC, _SGX_TYPE, _INSTANCE, _CONFIGURATION = (_BASE + bytes((n,)) for n in range(1, 8))
+_COMPONENTS = tuple(_TCB + bytes((n,)) for n in range(1, 17))
+_PCE_SVN, _CPU_SVN = _TCB + b"\x11", _TCB + b"\x12"
+_DYNAMIC, _CACHED_KEYS, _SMT = (_CONFIGURATION + bytes((n,)) for n in range(1, 4))
+
+_REQUIRED = frozenset((_PPID, _TCB, _PCE_ID, _FMSPC, _SGX_TYPE))
+_KNOWN = _REQUIRED | {_INSTANCE, _CONFIGURATION}
+_TCB_PARTS = frozenset((*_COMPONENTS, _PCE_SVN, _CPU_SVN))
+_CONFIGURATION_PARTS = frozenset((_DYNAMIC, _CACHED_KEYS, _SMT))
+
+_Parts = dict[bytes, tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class PckExtension:
+    """`components` holds the sixteen component SVNs, which TCB levels are compared with (never `cpu_svn`).
+
+    `platform_instance_id` and the flags are None where the certificate is silent.
+    """
+
+    ppid: bytes
+    components: bytes
+    pce_svn: int
+    cpu_svn: bytes
+    pce_id: bytes
+    fmspc: bytes
+    sgx_type: int
+    platform_instance_id: bytes | None = None
+    dynamic: bool | None = None
+    cached_keys: bool | None = None
+    smt: bool | None = None
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Reads the extension's value. Raises `Malformed` for a missing, repeated, unknown or misshapen
+        part."""
+        parts = _parts(der.sole(data, der.SEQUENCE, "sgx_extension"), _KNOWN, "sgx_extension")
+        if not parts.keys() >= _REQUIRED:
+            raise Malformed("sgx_extension", f"{len(_REQUIRED - parts.keys())} of its parts are missing")
+        tcb = _parts(_value(parts, _TCB, der.SEQUENCE, "tcb"), _TCB_PARTS, "sgx_extension.tcb")
+        if tcb.keys() != _TCB_PARTS:
+            raise Malformed("sgx_extension.tcb", f"need 18 parts, got {len(tcb)}")
+        flags = _parts(
+            _value(parts, _CONFIGURATION, der.SEQUENCE, "configuration") if _CONFIGURATION in parts else b"",
+            _CONFIGURATION_PARTS,
+            "sgx_extension.configuration",
+        )
+        return cls(
+            ppid=_octets(parts, _PPID, 16, "ppid"),
+            components=bytes(
+                der.integer(_value(tcb, oid, der.INTEGER, "component"), 0xFF, "sgx_extension.tcb.component")
+                for oid in _COMPONENTS
+            ),
+            pce_svn=der.integer(_value(tcb, _PCE_SVN, der.INTEGER, "pce_svn"), 0xFFFF, "sgx_extension.tcb.pce_svn"),
+            cpu_svn=_octets(tcb, _CPU_SVN, 16, "cpu_svn"),
+            pce_id=_octets(parts, _PCE_ID, 2, "pce_id"),
+            fmspc=_octets(parts, _FMSPC, 6, "fmspc"),
+            sgx_type=der.integer(_value(parts, _SGX_TYPE, der.ENUMERATED, "sgx_type"), 2, "sgx_extension.sgx_type"),
+            platform_instance_id=_octets(parts, _INSTANCE, 16, "instance") if _INSTANCE in parts else None,
+            dynamic=_flag(flags, _DYNAMIC, "dynamic"),
+            cached_keys=_flag(flags, _CACHED_KEYS, "cached_keys"),
+            smt=_flag(flags, _SMT, "smt"),
+        )
+
+    def encode(self) -> bytes:
+        """The extension's value that `parse` reads, parts in Intel's order."""
+        tcb = b"".join(
+            _part(oid, _encode_integer(der.INTEGER, svn)) for oid, svn in zip(_COMPONENTS, self.components, strict=True)
+        )
+        tcb += _part(_PCE_SVN, _encode_integer(der.INTEGER, self.pce_svn))
+        tcb += _part(_CPU_SVN, der.encode(der.OCTET_STRING, self.cpu_svn))
+        value = b"".join((
+            _part(_PPID, der.encode(der.OCTET_STRING, self.ppid)),
+            _part(_TCB, der.encode(der.SEQUENCE, tcb)),
+            _part(_PCE_ID, der.encode(der.OCTET_STRING, self.pce_id)),
+            _part(_FMSPC, der.encode(der.OCTET_STRING, self.fmspc)),
+            _part(_SGX_TYPE, _encode_integer(der.ENUMERATED, self.sgx_type)),
+        ))  # fmt: skip
+        if self.platform_instance_id is not None:
+            value += _part(_INSTANCE, der.encode(der.OCTET_STRING, self.platform_instance_id))
+        flags = b"".join(
+            _part(oid, der.encode(der.BOOLEAN, b"\xff" if flag else b"\x00"))
+            for oid, flag in ((_DYNAMIC, self.dynamic), (_CACHED_KEYS, self.cached_keys), (_SMT, self.smt))
+            if flag is not None
+        )
+        if flags:
+            value += _part(_CONFIGURATION, der.encode(der.SEQUENCE, flags))
+        return der.encode(der.SEQUENCE, value)
+
+
+def _parts(data: bytes, known: frozenset[bytes], field: str) -> _Parts:
+    """A sequence of (OID, value) pairs, by OID; each once, and only known ones."""
+    parts: _Parts = {}
+    for tag, content in der.elements(data, field):
+        if tag != der.SEQUENCE:
+            raise Malformed(field, "a part is not a sequence")
+        oid_tag, oid, at = der.element(content, 0, field)
+        value_tag, value, end = der.element(content, at, field)
+        if oid_tag != der.OBJECT_IDENTIFIER or end != len(content):
+            raise Malformed(field, "a part is not an identifier and one value")
+        if oid not in known:
+            raise Malformed(field, f"unknown part {oid.hex()}")
+        if oid in parts:
+            raise Malformed(field, f"part {oid.hex()} occurs twice")
+        parts[oid] = (value_tag, value)
+    return parts
+
+
+def _value(parts: _Parts, oid: bytes, tag: int, field: str) -> bytes:
+    found, value = parts[oid]
+    if found != tag:
+        raise Malformed(f"sgx_extension.{field}", f"expected tag {tag:#04x}, got {found:#04x}")
+    return value
+
+
+def _octets(parts: _Parts, oid: bytes, size: int, field: str) -> bytes:
+    value = _value(parts, oid, der.OCTET_STRING, field)
+    if len(value) != size:
+        raise Malformed(f"sgx_extension.{field}", f"need {size} bytes, got {len(value)}")
+    return value
+
+
+def _flag(parts: _Parts, oid: bytes, field: str) -> bool | None:
+    if oid not in parts:
+        return None
+    return der.boolean(_value(parts, oid, der.BOOLEAN, field), f"sgx_extension.{field}")
+
+
+def _part(oid: bytes, value: bytes) -> bytes:
+    return der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, oid) + value)
+
+
+def _encode_integer(tag: int, value: int) -> bytes:
+    return der.encode(tag, value.to_bytes(value.bit_length() // 8 + 1, "big"))

@@ -1,0 +1,242 @@
+"""Certificates and revocation lists of Intel's SGX PKI as values (checks 10 to 14). It reads and never
+judges.
+
+The cryptography package does the parsing; this module keeps what judgement needs, names as their exact bytes
+and times in whole seconds, and turns the package's many exceptions into `Malformed`.
+"""
+
+import binascii
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
+
+from intaglio.errors import Malformed
+from intaglio.types import UnixTime
+from intaglio.wire import der
+from intaglio.wire.pck import SGX_EXTENSION_OID
+
+__all__ = ["Certificate", "RevocationList", "decode_crl", "read_pem_chain"]
+
+MAX_CHAIN = 8
+"""Intel's chains have two or three certificates; more are refused before any is parsed."""
+
+_COMMON_NAME = bytes.fromhex("550403")
+_SGX_EXTENSION = x509.ObjectIdentifier(SGX_EXTENSION_OID)
+_UNDERSTOOD = frozenset((
+    ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.SUBJECT_KEY_IDENTIFIER, ExtensionOID.KEY_USAGE,
+    ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.CRL_DISTRIBUTION_POINTS, _SGX_EXTENSION,
+))  # fmt: skip
+
+# What the package raises for bytes that are not a certificate; some of it only when a part is first looked
+# at.
+_PARSE_ERRORS = (
+    ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One X.509 certificate. `public_key` is an uncompressed P-256 point (65 bytes), empty for any other key.
+
+    `signature` is DER and covers `signed`; `ecdsa_sha256` says whether that is its algorithm.
+    `unknown_critical` is true if a critical extension is none of those that Intel's profile has.
+    """
+
+    der: bytes
+    subject: bytes
+    issuer: bytes
+    common_name: str
+    serial: int
+    not_before: UnixTime
+    not_after: UnixTime
+    public_key: bytes
+    is_ca: bool
+    path_length: int | None
+    signs_certificates: bool
+    signs_crls: bool
+    signs_data: bool
+    unknown_critical: bool
+    sgx_extension: bytes | None
+    signed: bytes
+    signature: bytes
+    ecdsa_sha256: bool
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Reads one DER certificate. Raises `Malformed`."""
+        try:
+            return cls._read(x509.load_der_x509_certificate(data), data)
+        except _PARSE_ERRORS as error:
+            raise Malformed("certificate", f"not an X.509 certificate ({error})") from error
+
+    @classmethod
+    def _read(cls, certificate: x509.Certificate, data: bytes) -> Self:
+        usage, constraints, sgx_extension, unknown_critical = None, None, None, False
+        for extension in certificate.extensions:
+            value = extension.value
+            if isinstance(value, x509.KeyUsage):
+                usage = value
+            elif isinstance(value, x509.BasicConstraints):
+                constraints = value
+            elif isinstance(value, x509.UnrecognizedExtension) and extension.oid == _SGX_EXTENSION:
+                sgx_extension = value.value
+            if extension.critical and extension.oid not in _UNDERSTOOD:
+                unknown_critical = True
+        signed, issuer, subject = _exact_parts(data)
+        return cls(
+            der=data,
+            subject=subject,
+            issuer=issuer,
+            common_name=_common_name(subject),
+            serial=certificate.serial_number,
+            not_before=UnixTime(int(certificate.not_valid_before_utc.timestamp())),
+            not_after=UnixTime(int(certificate.not_valid_after_utc.timestamp())),
+            public_key=_p256_point(certificate),
+            is_ca=constraints is not None and constraints.ca,
+            path_length=constraints.path_length if constraints else None,
+            signs_certificates=usage is not None and usage.key_cert_sign,
+            signs_crls=usage is not None and usage.crl_sign,
+            signs_data=usage is not None and usage.digital_signature,
+            unknown_critical=unknown_critical,
+            sgx_extension=sgx_extension,
+            signed=signed,
+            signature=certificate.signature,
+            ecdsa_sha256=certificate.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA256,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationList:
+    """One CRL. `next_update` is None where the list does not promise one; Intel's always do."""
+
+    issuer: bytes
+    issuer_name: str
+    this_update: UnixTime
+    next_update: UnixTime | None
+    revoked: frozenset[int]
+    unknown_critical: bool
+    signed: bytes
+    signature: bytes
+    ecdsa_sha256: bool
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Reads one DER list. Raises `Malformed`."""
+        try:
+            crl = x509.load_der_x509_crl(data)
+            next_update = crl.next_update_utc
+            return cls(
+                issuer=crl.issuer.public_bytes(),
+                issuer_name=crl.issuer.rfc4514_string(),
+                this_update=UnixTime(int(crl.last_update_utc.timestamp())),
+                next_update=UnixTime(int(next_update.timestamp())) if next_update else None,
+                revoked=frozenset(entry.serial_number for entry in crl),
+                unknown_critical=any(
+                    extension.critical
+                    for extension in crl.extensions
+                    if extension.oid not in (ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.CRL_NUMBER)
+                ),
+                signed=crl.tbs_certlist_bytes,
+                signature=crl.signature,
+                ecdsa_sha256=crl.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA256,
+            )
+        except _PARSE_ERRORS as error:
+            raise Malformed("crl", f"not a certificate revocation list ({error})") from error
+
+
+def read_pem_chain(data: bytes) -> tuple[bytes, ...]:
+    """The DER certificates of a PEM text, in the order in which they stand; NUL bytes may end it (check 10).
+
+    Raises `Malformed` for anything between, before or after them that is not white space, and for none at
+    all.
+    """
+    rest = data.rstrip(b"\0").strip()
+    ders: list[bytes] = []
+    while rest:
+        if len(ders) == MAX_CHAIN:
+            raise Malformed("pem", f"more than {MAX_CHAIN} certificates")
+        content, rest = _pem_block(rest, b"CERTIFICATE")
+        ders.append(content)
+    if not ders:
+        raise Malformed("pem", "no certificate")
+    return tuple(ders)
+
+
+def decode_crl(data: bytes) -> bytes:
+    """The DER of a list that came as DER, PEM, hexadecimal text or base64 (check 14); empty stays empty.
+
+    Raises `Malformed` for text that is none of them; whether DER is a list is for `RevocationList.parse` to
+    say.
+    """
+    if not data or data[0] == 0x30:
+        return data
+    text = data.strip()
+    if text.startswith(b"-----BEGIN"):
+        content, rest = _pem_block(text, b"X509 CRL")
+        if rest:
+            raise Malformed("crl", "something follows the PEM block")
+        return content
+    try:
+        return bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        pass
+    try:
+        return binascii.a2b_base64(b"".join(text.split()), strict_mode=True)
+    except (binascii.Error, ValueError) as error:
+        raise Malformed("crl", "neither DER, PEM, hexadecimal nor base64") from error
+
+
+def _pem_block(text: bytes, label: bytes) -> tuple[bytes, bytes]:
+    """The content of the PEM block that `text` begins with, and what follows it without white space."""
+    begin, end = b"-----BEGIN " + label + b"-----", b"-----END " + label + b"-----"
+    head, found_begin, body = text.partition(begin)
+    body, found_end, rest = body.partition(end)
+    if head or not found_begin or not found_end:
+        raise Malformed("pem", f"no {label.decode().lower()} block where one is expected")
+    try:
+        return binascii.a2b_base64(b"".join(body.split()), strict_mode=True), rest.strip()
+    except (binascii.Error, ValueError) as error:
+        raise Malformed("pem", f"not base64 ({error})") from error
+
+
+def _p256_point(certificate: x509.Certificate) -> bytes:
+    key = certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        return b""
+    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def _exact_parts(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """The signed part, the issuer and the subject as they stand (RFC 5280 §4.1): names are compared byte by
+    byte, and re-encoding them would cost more than a third of a signature check."""
+    outer = der.sole(data, der.SEQUENCE, "certificate")
+    _, content, end = der.element(outer, 0, "certificate.signed")
+    at = 0
+    if content[:1] == b"\xa0":
+        _, at = der.raw(content, at, "certificate.version")
+    _, at = der.raw(content, at, "certificate.serial")
+    _, at = der.raw(content, at, "certificate.signature_algorithm")
+    issuer, at = der.raw(content, at, "certificate.issuer")
+    _, at = der.raw(content, at, "certificate.validity")
+    subject, at = der.raw(content, at, "certificate.subject")
+    return outer[:end], issuer, subject
+
+
+@lru_cache(maxsize=64)
+def _common_name(name: bytes) -> str:
+    """The one common name in a Name, or nothing. Kept, because every PCK certificate has the same."""
+    found = []
+    for _, attributes in der.elements(der.sole(name, der.SEQUENCE, "name"), "name"):
+        for _, attribute in der.elements(attributes, "name"):
+            tag, oid, at = der.element(attribute, 0, "name.type")
+            _, value, _ = der.element(attribute, at, "name.value")
+            if (tag, oid) == (der.OBJECT_IDENTIFIER, _COMMON_NAME):
+                found.append(value.decode("utf-8", "replace"))
+    return found[0] if len(found) == 1 else ""
