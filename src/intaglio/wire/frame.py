@@ -31,6 +31,7 @@ __all__ = [
     "head_prefix",
     "parse_content",
     "parse_frame",
+    "split_frames",
 ]
 
 # D0          tag 16 (COSE_Encrypt0)
@@ -127,6 +128,28 @@ def parse_frame(data: bytes) -> Frame:
         b"".join((_AAD_PREFIX, data[_PROTECTED], b"\x40")),
         data[len(data) - size :],
     )
+
+
+def split_frames(data: bytes) -> list[bytes]:
+    """The frames of a CBOR sequence (RFC 8742), each as its own bytes and not yet parsed beyond its length.
+    Raises `Malformed`, naming the frame, where the sequence can't be followed to its end."""
+    frames: list[bytes] = []
+    at = 0
+    while at < len(data):
+        head = data[at + HEAD : at + HEAD + 5]
+        if len(head) < 5 or data[at : at + _KID_AT] != _START:
+            raise Malformed(f"frame[{len(frames)}]", "not a frame of protocol version 1")
+        size, extra = head[0] & 0x1F, {0x58: 1, 0x59: 2, 0x5A: 4}.get(head[0], 0)
+        if extra:
+            size = int.from_bytes(head[1 : 1 + extra], "big")
+        elif not 0x40 <= head[0] <= 0x57:
+            raise Malformed(f"frame[{len(frames)}].ciphertext", "not a byte string")
+        end = at + HEAD + 1 + extra + size
+        if end > len(data):
+            raise Malformed(f"frame[{len(frames)}]", f"need {end - at} bytes, {len(data) - at} left")
+        frames.append(data[at:end])
+        at = end
+    return frames
 
 
 @lru_cache(maxsize=4096)
