@@ -1,4 +1,5 @@
-"""The attester that a simulated enclave hands to the SDK: EREPORT and quote, EGETKEY, and files of the measured image."""
+"""The attester that a simulated enclave hands to the SDK: EREPORT and quote, EGETKEY, and files of the measured
+image."""
 
 from intaglio.attest.base import SealPolicy
 from intaglio.errors import LocalProtocolError
@@ -36,8 +37,8 @@ class SimulatedAttester:
     def seal_key(self, policy: SealPolicy, key_id: bytes, isv_svn: int | None = None) -> bytes:
         """16 bytes. `isv_svn`: that of the enclave which sealed, where it was lower than ours; None means ours.
 
-        Raises `LocalProtocolError` for an empty policy (any enclave on the CPU could derive such a key) and `SgxFault`
-        for an ISVSVN above ours.
+        Raises `LocalProtocolError` for an empty policy (any enclave on the CPU could derive such a key) and
+        `SgxFault` for an ISVSVN above ours.
         """
         if not policy:
             raise LocalProtocolError("seal_key: the policy names neither MRENCLAVE nor MRSIGNER")

@@ -1,9 +1,11 @@
-"""Which files make an enclave's image, and so its MRENCLAVE. `intaglio measure` and `intaglio.sim.run` both ask here.
+"""Which files make an enclave's image, and so its MRENCLAVE. `intaglio measure` and `intaglio.sim.run` both ask
+here.
 
-In this order: the script under its own name; every file given as trusted, under its own name; `dc.pub` beside the script
-if none of that name was given; every Python file of the SDK that loads in an enclave (`SDK_ROOMS`), as `intaglio/...`,
-sorted. The order is part of the measurement; folders, times and permissions are not. Interpreter and dependencies are not
-in a simulated image either; with a real TEE they are (Gramine lists them in its manifest).
+In this order: the script under its own name; every file given as trusted, under its own name; `dc.pub` beside
+the script if none of that name was given; every Python file of the SDK that loads in an enclave (`SDK_ROOMS`),
+as `intaglio/...`, sorted. The order is part of the measurement; folders, times and permissions are not.
+Interpreter and dependencies are not in a simulated image either; with a real TEE they are (Gramine lists them
+in its manifest).
 """
 
 from collections.abc import Iterable
@@ -19,7 +21,8 @@ PINNED_NAME = "dc.pub"
 """The data centre's pinned identity: `Enclave(data_centre="dc.pub")` reads it from the image."""
 
 SDK_ROOMS = ("errors.py", "reasons.py", "types.py", "wire", "verify", "session", "attest", "enclave")
-"""What runs inside. The untrusted rooms (host, gateway, cli, sim, collateral) may change without a new measurement."""
+"""What runs inside. The untrusted rooms (host, gateway, cli, sim, collateral) may change without a new
+measurement."""
 
 
 def measure(script: Path, trusted: Iterable[Path] = ()) -> Measurement:

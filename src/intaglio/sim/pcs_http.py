@@ -83,7 +83,7 @@ def _handler(respond: Callable[[str], Answer]) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(answer.body)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ARG002
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """A lab's service keeps no log."""
 
     return Handler

@@ -1,0 +1,106 @@
+"""One GET, bounded: in time, in bytes, and in where it goes.
+
+Redirects are not followed: a collateral service that moves is a change of configuration, not of a header.
+Everything that the world can do to a request becomes `Unavailable` with its cause; `Malformed` is for answers
+that came and are nonsense.
+"""
+
+import ssl
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from time import monotonic
+from typing import Self
+from urllib.parse import SplitResult, urlsplit
+
+from intaglio.errors import Malformed, Unavailable
+
+__all__ = ["MAX_BODY", "Endpoint", "Response"]
+
+MAX_BODY = 4 << 20
+"""A CRL of 20,000 entries is 0.8 MB, the largest TCB info 0.1 MB; five times the largest."""
+_CHUNK = 64 << 10
+_RETRY_LEAST, _RETRY_MOST = 1, 24 * 3600
+"""A server's Retry-After is believed within these seconds."""
+_RETRY_DEFAULT = 30
+_NOT_FOUND, _OK = 404, 200
+_RETRY_NOT_FOUND = 3600
+"""What a collateral service does not have now it will hardly have in a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A 200 answer. `headers` by lower-case name; of a repeated header the last counts."""
+
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server and the base path below which it is asked. `timeout`: seconds for one whole request."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+    timeout: float
+
+    @classmethod
+    def parse(cls, url: str, timeout: float) -> Self:
+        """Raises `ValueError` for anything but http(s)://host[:port][/path]."""
+        parts: SplitResult = urlsplit(url)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.username
+            or parts.query
+            or parts.fragment
+        ):
+            raise ValueError(f"{url}: not http(s)://host[:port][/path]")
+        return cls(parts.scheme, parts.hostname, parts.port, parts.path.rstrip("/"), timeout)
+
+    def get(self, target: str) -> Response:
+        """GET base path + `target`. Raises `Unavailable` (with the cause) and `Malformed` (a body too large)."""
+        deadline = monotonic() + self.timeout
+        connection = self._connection()
+        try:
+            connection.request("GET", self.path + target, headers={"Accept-Encoding": "identity"})
+            response = connection.getresponse()
+            if response.status != _OK:
+                raise self._refusal(target, response)
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Response(headers, self._read(target, response, deadline))
+        except (OSError, HTTPException) as error:
+            raise Unavailable(f"{self._label(target)}: {type(error).__name__} {error}") from error
+        finally:
+            connection.close()
+
+    def _connection(self) -> HTTPConnection:
+        if self.scheme == "http":
+            return HTTPConnection(self.host, self.port, timeout=self.timeout)
+        return HTTPSConnection(self.host, self.port, timeout=self.timeout, context=ssl.create_default_context())
+
+    def _read(self, target: str, response: HTTPResponse, deadline: float) -> bytes:
+        """Piece by piece, so that a server which drips bytes can't hold us beyond the deadline."""
+        pieces: list[bytes] = []
+        size = 0
+        while piece := response.read1(_CHUNK):
+            size += len(piece)
+            if size > MAX_BODY:
+                raise Malformed(self._label(target), f"more than {MAX_BODY} bytes")
+            if monotonic() > deadline:
+                raise Unavailable(f"{self._label(target)}: not complete after {self.timeout:g} s")
+            pieces.append(piece)
+        if response.length:
+            raise Unavailable(f"{self._label(target)}: the answer broke off, {response.length} bytes missing")
+        return b"".join(pieces)
+
+    def _refusal(self, target: str, response: HTTPResponse) -> Unavailable:
+        retry = _RETRY_NOT_FOUND if response.status == _NOT_FOUND else _RETRY_DEFAULT
+        asked = response.getheader("Retry-After", "")
+        if asked.isdecimal():
+            retry = min(max(int(asked), _RETRY_LEAST), _RETRY_MOST)
+        return Unavailable(f"{self._label(target)}: HTTP {response.status} {response.reason}", retry_after=retry)
+
+    def _label(self, target: str) -> str:
+        return f"{self.scheme}://{self.host}{self.path}{target}"
