@@ -170,6 +170,220 @@ class Reason(Enum):
         _DC, False, "re-appraise the session's evidence with current collateral to accept the record",
     )  # fmt: skip
 
+    # -- evidence ----------------------------------------------------------------------------------------------------
+    MALFORMED_EVIDENCE = Explanation(
+        "the evidence is not what it claims to be",
+        "truncated, padded with something other than zeros, or altered in a length or a reserved field",
+        _HOST, False, "deliver the evidence exactly as the platform made it; if it did, report the bytes to us",
+    )  # fmt: skip
+    UNSUPPORTED_EVIDENCE = Explanation(
+        "this kind of evidence can be recognised but not judged",
+        "a TEE, a quote version or a key type that this release has no verifier for",
+        _DC, False, "upgrade the data centre, or run the workload on a TEE that it can judge",
+    )  # fmt: skip
+    QE_VENDOR = Explanation(
+        "the quote names a quoting enclave vendor other than Intel",
+        "the quote was altered, or made by a quoting enclave that Intel did not sign",
+        _HOST, False, "use Intel's quoting enclave; if it was used, something on the host edits quotes",
+    )  # fmt: skip
+    PCK_CERTIFICATE_MISSING = Explanation(
+        "the quote names its platform but does not carry the platform's certificate",
+        "the host's quote provider had no PCK certificate cached and put an encrypted platform id in its place",
+        _HOST, False, "configure the quote provider library with a PCCS, so that quotes carry the certificate chain",
+    )  # fmt: skip
+    CERTIFICATE_CHAIN = Explanation(
+        "the platform's certificates do not form a signed chain",
+        "a certificate was altered, is missing, or belongs to another chain",
+        _HOST, False, "fetch the platform's PCK certificate chain again from the provisioning service",
+    )  # fmt: skip
+    CERTIFICATE_CONSTRAINTS = Explanation(
+        "a certificate is used for what it must not be used for",
+        "a certificate that is not an authority signed another one, or a chain is longer than its path length",
+        _HOST, False, "treat the host as hostile: Intel issues no such chain",
+    )  # fmt: skip
+    CERTIFICATE_ROLE = Explanation(
+        "a certificate stands in a place that is not its own",
+        "the chain is not that of a PCK certificate, for instance a TCB signing certificate in its place",
+        _HOST, False, "treat the host as hostile: Intel issues no such chain",
+    )  # fmt: skip
+    CERTIFICATE_EXPIRED = Explanation(
+        "a certificate of the platform has expired",
+        "the platform was not re-provisioned before the end of its certificate, or the time given is wrong",
+        _OWNER, False, "re-provision the platform; check the clock of the data centre",
+    )  # fmt: skip
+    CERTIFICATE_NOT_YET_VALID = Explanation(
+        "a certificate of the platform is not valid yet",
+        "the clock of the data centre is slow, or the time given lies in the past",
+        _DC, True, "check the clock of the data centre",
+    )  # fmt: skip
+    CERTIFICATE_REVOKED = Explanation(
+        "a certificate is on the revocation list of its issuer",
+        "Intel revoked this platform, an authority or a signing key, usually because a key leaked",
+        _OWNER, False, "take the platform out of use; look at everything it ever sent",
+    )  # fmt: skip
+    ROOT_UNTRUSTED = Explanation(
+        "the chain ends in a root key that is not pinned here",
+        "simulated evidence at a production data centre, or somebody's own root",
+        _HOST, False, "use real hardware; for a laboratory, start the data centre with the laboratory's root",
+    )  # fmt: skip
+    PCK_EXTENSION = Explanation(
+        "the platform certificate's SGX extension can't be read",
+        "a part is missing, repeated or has a wrong length",
+        _HOST, False, "fetch the platform's certificate again; if it persists, report the certificate to us",
+    )  # fmt: skip
+    COLLATERAL_MISSING = Explanation(
+        "there is no collateral to judge this evidence by",
+        "it was not supplied, or the collateral service could not be reached yet",
+        _DC, True, "supply the collateral of this platform, or make its service reachable, and try again",
+    )  # fmt: skip
+    COLLATERAL_MALFORMED = Explanation(
+        "a part of the collateral can't be read",
+        "a truncated download, an unknown status, repeated levels or keys, or a newer format",
+        _DC, False, "fetch the collateral again; if it persists, report the document to us",
+    )  # fmt: skip
+    COLLATERAL_SIGNER = Explanation(
+        "the collateral is signed by something that may not sign collateral",
+        "a certificate other than Intel's TCB signing certificate, or one under another root than the quote's",
+        _DC, False, "fetch the collateral from Intel or a cache that you trust; find out who made this",
+    )  # fmt: skip
+    COLLATERAL_EXPIRED = Explanation(
+        "the collateral's next update has passed",
+        "the cache was not refreshed in time; Intel's documents live for 30 days",
+        _DC, True, "fetch fresh collateral and try again",
+    )  # fmt: skip
+    COLLATERAL_NOT_YET_VALID = Explanation(
+        "the collateral was issued after the time of judgement",
+        "the clock of the data centre is slow, or the time given lies before the collateral's issue",
+        _DC, True, "check the clock, or use the collateral of that time",
+    )  # fmt: skip
+    COLLATERAL_MISMATCH = Explanation(
+        "the collateral is about another platform or another kind of enclave",
+        "collateral of another FMSPC, PCE or TEE was supplied",
+        _DC, False, "fetch the collateral for the FMSPC and the CA that the platform's certificate names",
+    )  # fmt: skip
+    CRL_MISSING = Explanation(
+        "the revocation list of an issuer is missing",
+        "none was supplied, or the list of another issuer in its place",
+        _DC, False, "supply the lists of the root CA and of the CA that issued the platform's certificate",
+    )  # fmt: skip
+    CRL_SIGNATURE = Explanation(
+        "a revocation list is not signed by its issuer",
+        "the list was altered, for instance to hide a revoked platform",
+        _DC, False, "fetch the list again from Intel; find out who altered it",
+    )  # fmt: skip
+    TCB_INFO_SIGNATURE = Explanation(
+        "the TCB info is not signed by the TCB signing certificate",
+        "the document was edited, or serialised again: the signature is over its exact bytes",
+        _DC, False, "keep the bytes of the document exactly as the service sent them; fetch it again",
+    )  # fmt: skip
+    QE_IDENTITY_SIGNATURE = Explanation(
+        "the quoting enclave's identity is not signed by the TCB signing certificate",
+        "the identity was edited, serialised again, or stored with another document's signature",
+        _DC, False, "keep the bytes of the identity exactly as the service sent them; fetch it again",
+    )  # fmt: skip
+    QE_REPORT_SIGNATURE = Explanation(
+        "the quoting enclave's report is not signed by the platform's certificate",
+        "the report was altered, or the certificate of another platform was put into the quote",
+        _HOST, False, "deliver the quote exactly as the platform made it; otherwise treat the host as hostile",
+    )  # fmt: skip
+    QE_REPORT_DATA = Explanation(
+        "the quoting enclave did not vouch for this attestation key",
+        "somebody put their own key into a real quote",
+        _HOST, False, "treat the host as hostile",
+    )  # fmt: skip
+    QUOTE_SIGNATURE = Explanation(
+        "the quote is not signed by its attestation key",
+        "a field of the quote, such as the measurement or the report data, was edited",
+        _HOST, False, "deliver the quote exactly as the platform made it; otherwise treat the host as hostile",
+    )  # fmt: skip
+    QE_IDENTITY_MISMATCH = Explanation(
+        "the enclave that made the quote is not Intel's quoting enclave",
+        "the platform certified another enclave, or its quoting enclave runs in debug mode",
+        _HOST, False, "use Intel's quoting enclave in production mode",
+    )  # fmt: skip
+    ENCLAVE_NOT_INITIALISED = Explanation(
+        "the report says that its enclave was never initialised",
+        "no real CPU reports this: only an initialised enclave can make a report",
+        _HOST, False, "treat the platform's attestation key as stolen",
+    )  # fmt: skip
+
+    # -- policy ------------------------------------------------------------------------------------------------------
+    NO_WORKLOAD = Explanation(
+        "the policy accepts no workload on this kind of TEE",
+        "the policy file has no [[accept]] table for it",
+        _DC, False, "add a table for this workload if it is wanted",
+    )  # fmt: skip
+    WRONG_MEASUREMENT = Explanation(
+        "the enclave's measurement is not one that the policy names",
+        "another enclave, another build, or a new release that the policy does not know yet",
+        _HOST, False, "run the enclave that the policy names; after a release add its measurement to the policy",
+    )  # fmt: skip
+    WRONG_SIGNER = Explanation(
+        "the enclave is signed by another vendor than the policy names",
+        "another vendor's enclave was swapped in",
+        _HOST, False, "run the enclave of the vendor that the policy names",
+    )  # fmt: skip
+    WRONG_PRODUCT = Explanation(
+        "the enclave is another product of the same vendor",
+        "its product or family id is not the one that the policy names",
+        _HOST, False, "run the product that the policy names",
+    )  # fmt: skip
+    SVN_TOO_LOW = Explanation(
+        "the enclave's security version is below the policy's minimum",
+        "an old release of the enclave, perhaps chosen for a hole that was fixed since",
+        _HOST, False, "run a release with at least this security version",
+    )  # fmt: skip
+    WRONG_CONFIGURATION = Explanation(
+        "the enclave was started with a configuration that the policy does not name",
+        "its CONFIGID, CONFIGSVN or attributes differ from those in the policy",
+        _HOST, False, "start the enclave with the configuration that the policy names",
+    )  # fmt: skip
+    DEBUG_ENCLAVE = Explanation(
+        "the enclave runs in debug mode",
+        "the host launched it with the debug attribute, which lets it read and write the enclave's memory",
+        _HOST, False, "launch the enclave in production mode",
+    )  # fmt: skip
+    PRIVILEGED_ENCLAVE = Explanation(
+        "the enclave holds a key that only Intel's architectural enclaves need",
+        "it was launched with PROVISION_KEY or EINITTOKEN_KEY, with which it can track or certify platforms",
+        _HOST, False, "launch the enclave without these attributes",
+    )  # fmt: skip
+    TCB_STATUS = Explanation(
+        "the platform's TCB status is not one that the policy allows",
+        "microcode, BIOS or configuration of the platform are behind; or its status changed with new collateral",
+        _OWNER, False, "update the platform, or add the status to the policy after reading its advisories",
+    )  # fmt: skip
+    ADVISORY = Explanation(
+        "an advisory applies to the platform that the policy does not name",
+        "Intel published an advisory for this TCB level; each one passes only by name",
+        _OWNER, False, "update the platform, or name the advisory in the policy after reading it",
+    )  # fmt: skip
+    TCB_EVALUATION_TOO_OLD = Explanation(
+        "the collateral's TCB evaluation number is below the policy's minimum",
+        "somebody supplies old but unexpired collateral, under which the platform looks better",
+        _DC, False, "fetch the newest collateral",
+    )  # fmt: skip
+    PLATFORM_NOT_ALLOWED = Explanation(
+        "the platform is not one that the policy lists",
+        "the enclave runs on a machine that is not ours; an attestation key extracted elsewhere would show the same",
+        _HOST, False, "run the enclave on a listed platform, or add this one's id to the policy",
+    )  # fmt: skip
+    PLATFORM_CONFIGURATION = Explanation(
+        "the platform is configured in a way that the policy does not allow",
+        "its certificate says that it is a dynamic platform, caches keys at the registration service, or has SMT on",
+        _OWNER, False, "change the platform's configuration, or allow it in the policy",
+    )  # fmt: skip
+    REPORT_DATA = Explanation(
+        "the evidence is not bound to this session",
+        "its report data is all zero or is that of another session: evidence was replayed or relayed",
+        _HOST, False, "make a new session; if it persists, treat the host as hostile",
+    )  # fmt: skip
+    WRONG_PIN = Explanation(
+        "the enclave pins another data centre",
+        "its configuration holds the hash of other pinned keys: an image made for somebody else",
+        _VENDOR, False, "build the enclave with this data centre's public key",
+    )  # fmt: skip
+
     @property
     def explanation(self) -> Explanation:
         return self.value
