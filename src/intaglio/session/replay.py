@@ -19,12 +19,14 @@ MAX_INTERVALS = 1024
 class SeenSet:
     """A set of sequence numbers (0 to 2**64 - 1) as sorted, disjoint, non-adjacent intervals."""
 
-    __slots__ = ("_firsts", "_lasts", "limit")
+    __slots__ = ("_firsts", "_lasts", "limit", "next")
 
     def __init__(self, limit: int = MAX_INTERVALS) -> None:
         self._firsts: list[int] = []
         self._lasts: list[int] = []
         self.limit = limit
+        self.next = 0
+        """One more than the highest number seen: what comes in order."""
 
     def __contains__(self, number: int) -> bool:
         at = bisect_right(self._firsts, number) - 1
@@ -48,7 +50,7 @@ class SeenSet:
     @property
     def highest(self) -> int:
         """The highest number seen, or -1."""
-        return self._lasts[-1] if self._lasts else -1
+        return self.next - 1
 
     def complete_to(self, number: int) -> bool:
         """Whether 0 to `number` have all been seen."""
@@ -67,10 +69,12 @@ class SeenSet:
     def add(self, number: int) -> None:
         """Adds a number. Raises as `check` does, and changes nothing then."""
         firsts, lasts = self._firsts, self._lasts
-        if lasts and lasts[-1] + 1 == number:  # in order: what nearly every frame is
+        if number == self.next and firsts:  # in order: what nearly every frame is
             lasts[-1] = number
+            self.next += 1
             return
         self.check(number)
+        self.next = max(self.next, number + 1)
         at = bisect_right(firsts, number) - 1
         joins_left = at >= 0 and lasts[at] + 1 == number
         joins_right = at + 1 < len(firsts) and firsts[at + 1] - 1 == number
@@ -103,4 +107,5 @@ class SeenSet:
                 raise Malformed("seen", "intervals out of order")
             seen._firsts.append(first)
             seen._lasts.append(last)
+            seen.next = last + 1
         return seen

@@ -22,6 +22,7 @@ __all__ = [
     "decode",
     "digest",
     "encode",
+    "head",
     "labelled",
     "tstr",
     "uint",
@@ -70,15 +71,23 @@ def digest(label: str, *items: Value) -> bytes:
     return hashlib.sha256(labelled(label, *items)).digest()
 
 
+def head(major: int, argument: int) -> bytes:
+    """The shortest head of this major type and argument below 2**32 (RFC 8949 §3)."""
+    if argument < 24:
+        return bytes((major << 5 | argument,))
+    if argument < 0x100:
+        return bytes((major << 5 | 24, argument))
+    if argument < 0x10000:
+        return bytes((major << 5 | 25,)) + argument.to_bytes(2, "big")
+    return bytes((major << 5 | 26,)) + argument.to_bytes(4, "big")
+
+
+_BYTES_HEADS = tuple(head(2, length) for length in range(1024))
+
+
 def bytes_head(length: int) -> bytes:
-    """The shortest head of a byte string of this length (RFC 8949 §3.1, major type 2)."""
-    if length < 24:
-        return bytes((0x40 | length,))
-    if length < 0x100:
-        return bytes((0x58, length))
-    if length < 0x10000:
-        return b"\x59" + length.to_bytes(2, "big")
-    return b"\x5a" + length.to_bytes(4, "big")
+    """The shortest head of a byte string of this length."""
+    return _BYTES_HEADS[length] if length < 1024 else head(2, length)
 
 
 def _ordered(value: Value, depth: int) -> Value:
