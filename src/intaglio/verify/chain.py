@@ -1,0 +1,267 @@
+"""The certificates of a platform, from its PCK certificate to a root that is pinned by its key (checks 10 to 15).
+
+Two of Intel's root certificates share one key, so the key is pinned and not the certificate; the root that a quote
+brings along is never trusted for being there. What is found here does not depend on the time: the windows of
+validity are handed on for `verify` to compare with its moment.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Self
+
+from intaglio.errors import Malformed, Rejected
+from intaglio.reasons import Reason
+from intaglio.verify.cache import Recent
+from intaglio.verify.ledger import Findings, Ledger, Step, Window
+from intaglio.verify.signature import P256Key
+from intaglio.verify.verdict import Platform
+from intaglio.wire.pck import PckExtension
+from intaglio.wire.x509 import Certificate, read_pem_chain
+
+__all__ = ["Authorities", "Authority", "PckChain", "Roots", "judge_chain"]
+
+_INTEL_SGX_ROOT = bytes.fromhex(
+    "040ba9c4c0c0c86193a3fe23d6b02cda10a8bbd4e88e48b4458561a36e705525"
+    "f567918e2edc88e40d860bd0cc4ee26aacc988e505a953558c453f6b0904ae7394"
+)
+"""The public key of "Intel SGX Root CA": the same in the certificates of 2018 that end in 2033 and in 2049."""
+
+CERTIFICATES = Step("10", "certificates in the quote", "three certificates in PEM")
+CHAIN = Step("11", "certificate chain", "PCK certificate, its CA and the root, each signed by the next with P-256")
+CONSTRAINTS = Step("11", "certificate constraints", "authorities that may sign certificates, and a leaf that may not")
+ROLES = Step("12", "certificate roles", "a PCK certificate, an SGX PCK CA and the SGX root CA")
+ROOT = Step("13", "pinned root", "a root key that is pinned here")
+EXTENSION = Step("15", "PCK extension", "every part of the SGX extension, once, with its exact length")
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """The root keys that are trusted: Intel's, those of laboratories, or both. Verdicts under the latter say
+    `simulated`."""
+
+    _production: frozenset[bytes] = frozenset()
+    _lab: frozenset[bytes] = frozenset()
+
+    @classmethod
+    def production(cls) -> Self:
+        """Real hardware only."""
+        return cls(_production=frozenset((_INTEL_SGX_ROOT,)))
+
+    @classmethod
+    def lab(cls, certificate: bytes) -> Self:
+        """The root of a simulator, as one certificate in PEM or DER. Raises `Malformed`."""
+        ders = (certificate,) if certificate[:1] == b"\x30" else read_pem_chain(certificate)
+        if len(ders) != 1:
+            raise Malformed("lab root", f"expected one certificate, got {len(ders)}")
+        key = Certificate.parse(ders[0]).public_key
+        if not key:
+            raise Malformed("lab root", "expected a P-256 key")
+        return cls(_lab=frozenset((key,)))
+
+    def __or__(self, other: Self) -> Self:
+        return type(self)(self._production | other._production, self._lab | other._lab)
+
+    def check(self, root: Certificate) -> str:
+        """Which kind of root this is, in words. Raises `Rejected` if its key is not pinned (check 13)."""
+        if root.public_key in self._production:
+            return "Intel SGX Root CA"
+        if root.public_key in self._lab:
+            return "the root of a laboratory: this evidence is simulated"
+        raise Rejected(Reason.ROOT_UNTRUSTED, found=f"key {root.public_key.hex()} of {root.common_name!r}")
+
+    def pins(self, root: Certificate) -> bool:
+        return root.public_key in self._production or root.public_key in self._lab
+
+    def simulated(self, root: Certificate) -> bool:
+        return root.public_key in self._lab and root.public_key not in self._production
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A CA below a root, whose signatures on each other have been checked. `root.public_key` is *not* yet pinned."""
+
+    certificate: Certificate
+    root: Certificate
+    key: P256Key
+
+
+@dataclass(slots=True)
+class Authorities:
+    """The few CA certificates of this world, so that a new platform costs one certificate and one signature.
+
+    Only certificates under a pinned root are kept: a stranger can't fill it.
+    """
+
+    roots: Roots
+    certificates: Recent[Certificate] = field(default_factory=lambda: Recent(64))
+    pairs: Recent[Authority] = field(default_factory=lambda: Recent(64))
+
+    def read(self, data: bytes) -> Certificate:
+        """Raises `Malformed`."""
+        return self.certificates.get(data) or Certificate.parse(data)
+
+    def authority(self, certificate: Certificate, root: Certificate) -> Authority:
+        """Checks the root's signatures on itself and on `certificate`. Raises `Rejected` (CERTIFICATE_CHAIN)."""
+        pair = certificate.der + root.der
+        known = self.pairs.get(pair)
+        if known is None:
+            root_key = P256Key(root.public_key, Reason.CERTIFICATE_CHAIN)
+            check_issued(root, root, root_key)
+            check_issued(certificate, root, root_key)
+            known = Authority(certificate, root, P256Key(certificate.public_key, Reason.CERTIFICATE_CHAIN))
+            if self.roots.pins(root):
+                for each in (certificate, root):
+                    self.certificates.put(each.der, each)
+                self.pairs.put(pair, known)
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class PckChain:
+    """What is known of a platform's certificates at any time. `key` verifies the QE's report.
+
+    `trusted` says that constraints, roles and the pinned root hold too. A chain without it is kept for this verdict,
+    so that its other checks can run, and never remembered.
+    """
+
+    leaf: Certificate
+    authority: Authority
+    key: P256Key
+    extension: PckExtension
+    platform: Platform
+    simulated: bool
+    trusted: bool
+    windows: tuple[Window, ...]
+    findings: Findings
+
+
+def judge_chain(data: bytes, authorities: Authorities, ledger: Ledger) -> PckChain | None:
+    """Checks 10 to 13 and 15 on the PEM chain of a quote, all of them recorded; None if no platform can be read."""
+    own = Ledger()
+    chain = _read_chain(data, authorities, own)
+    platform = _judge(chain, authorities, own) if chain else None
+    ledger.take(own.findings)
+    return platform
+
+
+def _judge(chain: "_Chain", authorities: Authorities, own: Ledger) -> PckChain | None:
+    leaf, ca, root = chain
+    holds = own.run(CHAIN, lambda: _check_signatures(leaf, ca, root, authorities))
+    own.run(CONSTRAINTS, lambda: _check_constraints(leaf, ca, root))
+    own.run(ROLES, lambda: _check_roles(leaf, ca, root))
+    own.run(ROOT, lambda: authorities.roots.check(root))
+    extension: list[PckExtension] = []
+    own.run(EXTENSION, lambda: extension.append(_read_extension(leaf)))
+    if not holds or not extension:
+        return None
+    return PckChain(
+        leaf=leaf,
+        authority=authorities.authority(ca, root),
+        key=P256Key(leaf.public_key, Reason.CERTIFICATE_CHAIN),
+        extension=extension[0],
+        platform=_platform(extension[0]),
+        simulated=authorities.roots.simulated(root),
+        trusted=all(map(own.passed, (CONSTRAINTS, ROLES, ROOT))),
+        windows=tuple(window(certificate) for certificate in chain),
+        findings=own.findings,
+    )
+
+
+def check_issued(subject: Certificate, issuer: Certificate, key: P256Key) -> None:
+    """`issuer` signed `subject`, and the names fit byte by byte. Raises `Rejected` (CERTIFICATE_CHAIN)."""
+    if subject.issuer != issuer.subject:
+        raise Rejected(
+            Reason.CERTIFICATE_CHAIN, expected=f"{subject.common_name!r} issued by its CA", found=issuer.common_name
+        )
+    if not subject.ecdsa_sha256:
+        raise Rejected(
+            Reason.CERTIFICATE_CHAIN, expected="ECDSA with SHA-256", found=f"{subject.common_name!r} has another"
+        )
+    try:
+        key.check(subject.signature, subject.signed, Reason.CERTIFICATE_CHAIN)
+    except Rejected as rejected:
+        raise Rejected(
+            rejected.reason,
+            expected=f"{subject.common_name!r} signed by {issuer.common_name!r}",
+            found="the signature does not verify",
+        ) from rejected
+
+
+def window(certificate: Certificate) -> Window:
+    return Window(certificate.common_name, certificate.not_before, certificate.not_after)
+
+
+_Chain = tuple[Certificate, Certificate, Certificate]
+
+
+def _read_chain(data: bytes, authorities: Authorities, own: Ledger) -> _Chain | None:
+    """Leaf, CA and root, whatever their order in the quote was (check 10)."""
+    try:
+        found = [authorities.read(der) for der in read_pem_chain(data)]
+    except Malformed as malformed:
+        own.fail(CERTIFICATES, Reason.CERTIFICATE_CHAIN, malformed)
+        return None
+    own.ok(CERTIFICATES, [certificate.common_name for certificate in found])
+    roots = [each for each in found if each.subject == each.issuer]
+    issuers = {each.issuer for each in found}
+    leaves = [each for each in found if each.subject not in issuers]
+    middle = [each for each in found if each not in roots and each not in leaves]
+    if (len(found), len(roots), len(leaves), len(middle)) != (3, 1, 1, 1):
+        own.fail(CHAIN, Reason.CERTIFICATE_CHAIN, [certificate.common_name for certificate in found])
+        return None
+    return leaves[0], middle[0], roots[0]
+
+
+def _check_signatures(leaf: Certificate, ca: Certificate, root: Certificate, authorities: Authorities) -> None:
+    check_issued(leaf, ca, authorities.authority(ca, root).key)
+    P256Key(leaf.public_key, Reason.CERTIFICATE_CHAIN)
+
+
+def _check_constraints(leaf: Certificate, ca: Certificate, root: Certificate) -> None:
+    rules: tuple[tuple[Certificate, Callable[[Certificate], bool], str], ...] = (
+        (root, lambda c: c.is_ca and c.signs_certificates, "a CA that signs certificates"),
+        (root, lambda c: c.path_length is None or c.path_length >= 1, "a path length of at least 1"),
+        (ca, lambda c: c.is_ca and c.signs_certificates and c.signs_crls, "a CA that signs certificates and CRLs"),
+        (leaf, lambda c: not c.is_ca and not c.signs_certificates and c.signs_data, "a leaf that signs data only"),
+    )
+    for certificate, holds, expected in rules:
+        if certificate.unknown_critical:
+            raise Rejected(
+                Reason.CERTIFICATE_CONSTRAINTS, expected="known critical extensions", found=certificate.common_name
+            )
+        if not holds(certificate):
+            raise Rejected(Reason.CERTIFICATE_CONSTRAINTS, expected=expected, found=certificate.common_name)
+
+
+def _check_roles(leaf: Certificate, ca: Certificate, root: Certificate) -> None:
+    """Check 12. Names alone don't make a role: the SGX extension is in PCK certificates and in no other."""
+    rules = (
+        (leaf, "SGX PCK Certificate" in leaf.common_name and leaf.sgx_extension is not None, "a PCK certificate"),
+        (ca, "SGX PCK" in ca.common_name and "CA" in ca.common_name and ca.sgx_extension is None, "an SGX PCK CA"),
+        (root, "SGX Root CA" in root.common_name and root.sgx_extension is None, "the SGX root CA"),
+    )
+    for certificate, holds, expected in rules:
+        if not holds:
+            raise Rejected(Reason.CERTIFICATE_ROLE, expected=expected, found=certificate.common_name)
+
+
+def _read_extension(leaf: Certificate) -> PckExtension:
+    if leaf.sgx_extension is None:
+        raise Rejected(Reason.PCK_EXTENSION, found="the certificate has no SGX extension")
+    try:
+        return PckExtension.parse(leaf.sgx_extension)
+    except Malformed as malformed:
+        raise Rejected(Reason.PCK_EXTENSION, found=str(malformed)) from malformed
+
+
+def _platform(extension: PckExtension) -> Platform:
+    instance = extension.platform_instance_id
+    return Platform(
+        ppid=extension.ppid.hex(),
+        platform_instance_id=instance.hex() if instance is not None else None,
+        fmspc=extension.fmspc.hex(),
+        pce_id=extension.pce_id.hex(),
+        dynamic=extension.dynamic,
+        cached_keys=extension.cached_keys,
+        smt=extension.smt,
+    )

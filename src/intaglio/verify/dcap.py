@@ -1,0 +1,272 @@
+"""Is this quote genuine? The whole procedure for SGX DCAP evidence, checks 1 to 25, 27, 29 and the INIT bit of 30.
+
+The numbers are those of docs/verification.md. Every check that can still be run after a failure is run, and each of
+them stands in the verdict. The verifier fetches nothing and has no clock; what it remembers are pure results about
+bytes that were verified under a pinned root: collateral, platforms and CA certificates. Windows of validity and
+revocation are judged anew each time.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+from intaglio.errors import Malformed, Rejected
+from intaglio.reasons import Reason
+from intaglio.types import Tee, UnixTime
+from intaglio.verify import chain as pck
+from intaglio.verify import endorsements as end
+from intaglio.verify.cache import Recent
+from intaglio.verify.chain import Authorities, PckChain, Roots, judge_chain
+from intaglio.verify.endorsements import Endorsements, check_windows, judge_collateral
+from intaglio.verify.ledger import Ledger, Step, Window
+from intaglio.verify.signature import P256Key
+from intaglio.verify.tcb import Tcb, check_enclave, enclave_level, merge, platform_level
+from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
+from intaglio.wire.collateral import EnclaveTcbLevel, SgxCollateral
+from intaglio.wire.dcap import ECDSA_P256, INTEL_QE_VENDOR_ID, CertificationType, Quote
+from intaglio.wire.sgx import AttributeFlag, ReportBody
+
+__all__ = ["PROCEDURE", "DcapVerifier"]
+
+MAX_PLATFORMS = 4096
+"""About 6 kB each. A fleet larger than this pays for some certificates again."""
+
+MAX_COLLATERALS = 64
+"""One per FMSPC and CA, twice while an update is under way; there are a few dozen FMSPCs in the world."""
+
+HEADER = Step("1", "quote header", "48 bytes")
+VERSION = Step("2", "version and TEE", "version 3, 4 or 5 of a known TEE")
+KEY_TYPE = Step("3", "attestation key type", "2, ECDSA on P-256")
+VENDOR = Step("4", "QE vendor", f"Intel's, {INTEL_QE_VENDOR_ID.hex()}")
+BODY = Step("5", "report body", "the size of its type, reserved bytes zero")
+AUTHENTICATION = Step("6", "authentication data", "the declared length, and only zero bytes after it")
+LAYOUT = Step("7", "authentication data layout", "signature, key, QE report, certification data")
+LENGTHS = Step("8", "declared lengths", "every length consumed exactly")
+CERTIFICATION = Step("9", "certification data", "the PCK certificate chain (type 5)")
+CHAIN_WINDOWS = Step("11", "certificate validity", "not before <= time <= not after")
+QE_REPORT = Step("21", "QE report signature", "a signature by the PCK certificate's key")
+QE_DATA = Step("22", "QE report data", "SHA-256 of attestation key and QE data, then 32 zero bytes")
+QUOTE_SIGNATURE = Step("23", "quote signature", "a signature by the attestation key over header and body")
+QE_IDENTITY = Step("24", "QE identity", "the enclave that Intel's QE identity describes, not in debug mode")
+LEVEL = Step("25", "TCB level", "the highest level that the platform reaches, or NotSupported")
+MERGED = Step("27", "merged TCB status", "platform and QE together")
+STATUS = Step("29", "TCB status", "a known status; whether it is good enough is for the policy")
+INIT = Step("30", "INIT attribute", "an initialised enclave")
+
+PROCEDURE = (
+    HEADER, VERSION, KEY_TYPE, VENDOR, BODY, AUTHENTICATION, LAYOUT, LENGTHS, CERTIFICATION,
+    pck.CERTIFICATES, pck.CHAIN, pck.CONSTRAINTS, pck.ROLES, pck.ROOT, CHAIN_WINDOWS, pck.EXTENSION,
+    end.COLLATERAL, end.TCB_SIGNER, end.QE_SIGNER, end.ROOT_CRL, end.PCK_CRL, end.CRL_WINDOWS, end.REVOCATION,
+    end.TCB_SIGNATURE, end.QE_SIGNATURE, end.TCB_CONTENT, end.TCB_PLATFORM, end.WINDOWS, end.EVALUATION,
+    end.QE_CONTENT, QE_REPORT, QE_DATA, QUOTE_SIGNATURE, QE_IDENTITY, LEVEL, MERGED, STATUS, INIT,
+)  # fmt: skip
+"""All steps, in the order in which a reader should look for the cause of a rejection."""
+
+_FORMAT = (HEADER, VERSION, BODY, AUTHENTICATION, LAYOUT, LENGTHS)
+_STEP_BY_FIELD = (
+    ("quote.header.version", VERSION), ("quote.header.tee_type", VERSION), ("quote.header", HEADER),
+    ("quote.report", BODY), ("report", BODY), ("quote.body", BODY), ("quote.padding", AUTHENTICATION),
+    ("quote.authentication.size", AUTHENTICATION), ("quote.authentication.certification.type", LAYOUT),
+    ("quote.authentication", LENGTHS), ("quote.certification_data", LENGTHS),
+)  # fmt: skip
+
+
+class DcapVerifier:
+    """Judges quotes under one set of roots. Safe for use from several threads; its memory is bounded."""
+
+    def __init__(self, roots: Roots) -> None:
+        self._authorities = Authorities(roots)
+        self._platforms: Recent[PckChain] = Recent(MAX_PLATFORMS)
+        self._collaterals: Recent[Endorsements] = Recent(MAX_COLLATERALS)
+
+    def verify(self, evidence: bytes, collateral: SgxCollateral | None, at: UnixTime) -> Verdict:
+        """Judges raw quote bytes as of the time `at`. Bytes that are no quote give a verdict too: not genuine."""
+        ledger = Ledger()
+        name = evidence_hash(evidence)
+        try:
+            quote = Quote.parse(evidence)
+        except Malformed as malformed:
+            _record_malformed(malformed, ledger)
+            return _verdict(Tee.SGX, ledger, name, at)
+        if not isinstance(quote.body, ReportBody):
+            ledger.undecidable(
+                VERSION,
+                Reason.UNSUPPORTED_EVIDENCE,
+                f"{quote.header.tee.name} in a version {quote.header.version} quote",
+            )
+            return _verdict(quote.header.tee, ledger, name, at)
+        _check_header(quote, ledger)
+        platform = self._platform(quote, ledger)
+        endorsements = self._endorsements(collateral, ledger)
+        valid_until = _check_validity(platform, endorsements, at, ledger)
+        if platform and endorsements:
+            endorsements.check_platform(platform, ledger)
+        _check_quote(quote, platform, ledger)
+        tcb = _evaluate(quote, platform, endorsements, ledger)
+        _check_initialised(quote.body, ledger)
+        return _verdict(Tee.SGX, ledger, name, at, _Facts(quote.body, platform, endorsements, tcb, valid_until))
+
+    def forget_platforms(self) -> None:
+        """Drops what is remembered of platforms; for benchmarks that want each to be new."""
+        self._platforms.clear()
+
+    def _platform(self, quote: Quote, ledger: Ledger) -> PckChain | None:
+        certification = quote.certification
+        if certification.kind != CertificationType.PCK_CHAIN:
+            found = f"type {certification.kind}: the certificate has to come from a provisioning service"
+            ledger.undecidable(CERTIFICATION, Reason.PCK_CERTIFICATE_MISSING, found)
+            return None
+        ledger.ok(CERTIFICATION)
+        key = hashlib.sha256(certification.data).digest()
+        known = self._platforms.get(key)
+        if known is not None:
+            ledger.take(known.findings)
+            return known
+        fresh = judge_chain(certification.data, self._authorities, ledger)
+        if fresh is not None and fresh.trusted:
+            self._platforms.put(key, fresh)
+        return fresh
+
+    def _endorsements(self, collateral: SgxCollateral | None, ledger: Ledger) -> Endorsements | None:
+        if collateral is None:
+            ledger.undecidable(end.COLLATERAL, Reason.COLLATERAL_MISSING, "none was supplied")
+            return None
+        known = self._collaterals.get(collateral.digest)
+        if known is None:
+            known = judge_collateral(collateral, Tee.SGX, self._authorities)
+            self._collaterals.put(collateral.digest, known)
+        ledger.take(known.findings)
+        return known
+
+
+class _Facts(NamedTuple):
+    """What a verdict says beside its checks; without them it says nothing."""
+
+    body: ReportBody
+    platform: PckChain | None
+    endorsements: Endorsements | None
+    tcb: Tcb | None
+    valid_until: UnixTime | None
+
+
+def _record_malformed(malformed: Malformed, ledger: Ledger) -> None:
+    for prefix, step in _STEP_BY_FIELD:
+        if malformed.field.startswith(prefix):
+            ledger.fail(step, Reason.MALFORMED_EVIDENCE, malformed)
+            return
+    ledger.fail(HEADER, Reason.MALFORMED_EVIDENCE, malformed)
+
+
+def _check_header(quote: Quote, ledger: Ledger) -> None:
+    """Checks 1 to 8: what parsing has established, and the two fields of the header that must have one value."""
+    for step in _FORMAT:
+        ledger.ok(step)
+    header = quote.header
+    if header.attestation_key_type == ECDSA_P256:
+        ledger.ok(KEY_TYPE)
+    else:
+        ledger.fail(KEY_TYPE, Reason.UNSUPPORTED_EVIDENCE, header.attestation_key_type)
+    if header.qe_vendor_id == INTEL_QE_VENDOR_ID:
+        ledger.ok(VENDOR)
+    else:
+        ledger.fail(VENDOR, Reason.QE_VENDOR, header.qe_vendor_id)
+
+
+def _check_validity(
+    platform: PckChain | None, endorsements: Endorsements | None, at: UnixTime, ledger: Ledger
+) -> UnixTime | None:
+    """The windows of checks 11, 14 and 18 at the time `at`; returns when the first of them ends."""
+    ends: list[UnixTime] = []
+
+    def run(step: Step, windows: tuple[Window, ...], early: Reason, late: Reason) -> None:
+        ledger.run(step, lambda: check_windows(windows, at, early, late))
+        ends.extend(each.end for each in windows)
+
+    if platform:
+        run(CHAIN_WINDOWS, platform.windows, Reason.CERTIFICATE_NOT_YET_VALID, Reason.CERTIFICATE_EXPIRED)
+    if endorsements:
+        early, late = Reason.COLLATERAL_NOT_YET_VALID, Reason.COLLATERAL_EXPIRED
+        if endorsements.crl_windows:
+            run(end.CRL_WINDOWS, endorsements.crl_windows, early, late)
+        if endorsements.windows:
+            run(end.WINDOWS, endorsements.windows, early, late)
+    return min(ends, default=None)
+
+
+def _check_quote(quote: Quote, platform: PckChain | None, ledger: Ledger) -> None:
+    """Checks 21 to 23: from the platform's key to the QE's report, to the attestation key, to the report."""
+    if platform:
+        ledger.run(
+            QE_REPORT,
+            lambda: platform.key.check_raw(
+                quote.qe_report_signature, quote.qe_report_signed, Reason.QE_REPORT_SIGNATURE
+            ),
+        )
+    ledger.run(QE_DATA, lambda: _check_qe_data(quote))
+    if ledger.passed(KEY_TYPE):
+        ledger.run(QUOTE_SIGNATURE, lambda: _check_quote_signature(quote))
+
+
+def _check_qe_data(quote: Quote) -> None:
+    expected = hashlib.sha256(quote.attestation_key + quote.qe_auth_data).digest() + bytes(32)
+    if quote.qe_report.report_data != expected:
+        raise Rejected(Reason.QE_REPORT_DATA, expected=expected, found=quote.qe_report.report_data)
+
+
+def _check_quote_signature(quote: Quote) -> None:
+    key = P256Key(quote.attestation_key, Reason.QUOTE_SIGNATURE)
+    key.check_raw(quote.signature, quote.signed, Reason.QUOTE_SIGNATURE)
+
+
+def _evaluate(quote: Quote, platform: PckChain | None, endorsements: Endorsements | None, ledger: Ledger) -> Tcb | None:
+    """Checks 24, 25, 27 and 29."""
+    if endorsements is None:
+        return None
+    identity, info = endorsements.qe_identity, endorsements.tcb_info
+    qe: EnclaveTcbLevel | None = None
+    if identity:
+        ledger.run(QE_IDENTITY, lambda: check_enclave(quote.qe_report, identity))
+        qe = enclave_level(quote.qe_report, identity)
+    if platform is None or info is None or not ledger.passed(end.TCB_PLATFORM):
+        return None
+    level = platform_level(platform.extension, info)
+    ledger.ok(LEVEL, level.status.value if level else "NotSupported: below every level")
+    if identity is None:
+        return None
+    tcb = merge(level, qe)
+    ledger.ok(MERGED, f"QE {qe.status.value if qe else 'NotSupported'}, merged {tcb.status.value}")
+    ledger.ok(STATUS, tcb.status.value)
+    return tcb
+
+
+def _check_initialised(body: ReportBody, ledger: Ledger) -> None:
+    if body.attributes.has(AttributeFlag.INIT):
+        ledger.ok(INIT)
+    else:
+        ledger.fail(INIT, Reason.ENCLAVE_NOT_INITIALISED, body.attributes.encode())
+
+
+def _verdict(tee: Tee, ledger: Ledger, name: bytes, at: UnixTime, facts: _Facts | None = None) -> Verdict:
+    genuine = ledger.genuine(PROCEDURE)
+    checks = Checks(lambda: ledger.render(PROCEDURE))
+    if facts is None:
+        return issue(
+            tee=tee, genuine=genuine, reasons=ledger.reasons(PROCEDURE), checks=checks, evidence_hash=name, at=at
+        )
+    # A status is shown only where the evidence is genuine: nobody should read "UpToDate" beside a forged signature.
+    tcb = facts.tcb if genuine else None
+    return issue(
+        tee=tee,
+        genuine=genuine,
+        reasons=() if genuine else ledger.reasons(PROCEDURE),
+        checks=checks,
+        evidence_hash=name,
+        at=at,
+        tcb_status=tcb.status if tcb else None,
+        tcb_date=tcb.date if tcb else None,
+        advisory_ids=tcb.advisory_ids if tcb else (),
+        tcb_evaluation_number=facts.endorsements.evaluation_number if tcb and facts.endorsements else None,
+        simulated=facts.platform.simulated if facts.platform else False,
+        valid_until=facts.valid_until,
+        platform=facts.platform.platform if facts.platform else None,
+        identity=facts.body,
+    )
