@@ -120,6 +120,11 @@ class Lab:
     def root_pem(self) -> str:
         return self.authority.root.pem
 
+    def copy(self) -> Self:
+        """A lab in memory with the same keys, whose platforms and publications may be changed apart from this
+        one's."""
+        return replace(self, records=dict(self.records), folder=None)
+
     def machine(self, name: str = "alpha") -> Machine:
         """Boots the platform `name`. Raises KeyError for a platform that the lab does not have."""
         return Machine.boot(self.records[name])
