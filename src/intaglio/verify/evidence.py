@@ -1,0 +1,124 @@
+"""What kind of evidence is this? One door for every TEE, so that callers need not know which one they hold.
+
+`detect` reads what people keep in files: raw bytes, hexadecimal or base64. `Verifier` takes raw bytes only, because
+hashes of evidence bind sessions: two spellings of one quote must not pass for the same evidence.
+"""
+
+import binascii
+from enum import Enum
+from typing import NamedTuple
+
+from intaglio.errors import Malformed
+from intaglio.reasons import Reason
+from intaglio.types import Tee, UnixTime
+from intaglio.verify.chain import Roots
+from intaglio.verify.dcap import DcapVerifier
+from intaglio.verify.ledger import Ledger, Step
+from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
+from intaglio.wire.collateral import SgxCollateral
+
+__all__ = ["Detected", "Kind", "Verifier", "classify", "detect"]
+
+MAX_EVIDENCE_TEXT = 1024 * 1024
+"""The longest evidence we know is 32 kB; as text, with room for white space, still far below this."""
+
+_SNP_REPORT_SIZE = 1184
+_EPID_QUOTE_SIZE = 436
+_NITRO_PREFIXES = (b"\x84\x44\xa1\x01", b"\xd2\x84\x44\xa1\x01")
+_TEE_TYPES = {b"\x00\x00\x00\x00": Tee.SGX, b"\x81\x00\x00\x00": Tee.TDX}
+
+FORMAT = Step("1", "evidence format", "a kind of evidence that can be judged")
+
+
+class Kind(Enum):
+    """The formats that can be told apart; only ECDSA quotes of SGX can be judged so far."""
+
+    ECDSA_QUOTE = "ECDSA quote"
+    EPID_QUOTE = "EPID quote"
+    IAS_REPORT = "IAS report"
+    SGX_REPORT = "SGX report"
+    SNP_REPORT = "SEV-SNP report"
+    NITRO_DOCUMENT = "Nitro attestation document"
+
+
+class Detected(NamedTuple):
+    """The raw bytes of a piece of evidence, and what they are."""
+
+    tee: Tee
+    raw: bytes
+    kind: Kind
+
+
+def detect(data: bytes) -> Detected:
+    """Finds evidence in raw bytes, hexadecimal or base64 text. Raises `Malformed` if it is no known kind."""
+    try:
+        tee, kind = classify(data)
+    except Malformed:
+        raw = _decode_text(data)
+        tee, kind = classify(raw)
+        return Detected(tee, raw, kind)
+    return Detected(tee, data, kind)
+
+
+def classify(raw: bytes) -> tuple[Tee, Kind]:
+    """TEE and kind by magic numbers and sizes. Raises `Malformed`. It promises nothing about the rest."""
+    version, second = int.from_bytes(raw[:2], "little"), raw[2:4]
+    if len(raw) == _SNP_REPORT_SIZE and version in (2, 3, 4, 5) and second == b"\0\0":
+        return Tee.SNP, Kind.SNP_REPORT
+    if raw.startswith(_NITRO_PREFIXES):
+        return Tee.NITRO, Kind.NITRO_DOCUMENT
+    if version in (3, 4, 5) and second != b"\0\0" and raw[4:8] in _TEE_TYPES:
+        return _TEE_TYPES[raw[4:8]], Kind.ECDSA_QUOTE
+    if len(raw) >= _EPID_QUOTE_SIZE and version in (1, 2) and raw[2:4] in (b"\0\0", b"\1\0"):
+        return Tee.SGX, Kind.EPID_QUOTE
+    if len(raw) in (384, 432):
+        return Tee.SGX, Kind.SGX_REPORT
+    if raw.lstrip()[:1] == b"{" and b'"isvEnclaveQuoteBody"' in raw:
+        return Tee.SGX, Kind.IAS_REPORT
+    raise Malformed("evidence", "no kind of evidence that is known here")
+
+
+class Verifier:
+    """Judges evidence of every kind under one set of roots, with the interface of `DcapVerifier`."""
+
+    def __init__(self, roots: Roots) -> None:
+        self._dcap = DcapVerifier(roots)
+
+    def verify(self, evidence: bytes, collateral: SgxCollateral | None, at: UnixTime) -> Verdict:
+        """Judges raw evidence as of the time `at`. Raises `Malformed` if it is no known kind of evidence."""
+        tee, kind = classify(evidence)
+        if kind is Kind.ECDSA_QUOTE:
+            return self._dcap.verify(evidence, collateral, at)
+        return _unsupported(tee, kind, evidence, at)
+
+
+def _unsupported(tee: Tee, kind: Kind, evidence: bytes, at: UnixTime) -> Verdict:
+    ledger = Ledger()
+    ledger.undecidable(FORMAT, Reason.UNSUPPORTED_EVIDENCE, kind.value)
+    procedure = (FORMAT,)
+    return issue(
+        tee=tee,
+        genuine=ledger.genuine(procedure),
+        reasons=ledger.reasons(procedure),
+        checks=Checks(lambda: ledger.render(procedure)),
+        evidence_hash=evidence_hash(evidence),
+        at=at,
+    )
+
+
+def _decode_text(data: bytes) -> bytes:
+    if len(data) > MAX_EVIDENCE_TEXT:
+        raise Malformed("evidence", f"at most {MAX_EVIDENCE_TEXT} bytes, got {len(data)}")
+    text = b"".join(data.split())
+    if text[:2] in (b"0x", b"0X"):
+        text = text[2:]
+    try:
+        return binascii.unhexlify(text)
+    except (binascii.Error, ValueError):
+        pass
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except (binascii.Error, ValueError) as error:
+        raise Malformed(
+            "evidence", "no kind of evidence that is known here, and neither hexadecimal nor base64"
+        ) from error
