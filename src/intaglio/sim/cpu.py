@@ -148,9 +148,12 @@ class Enclave:
             raise SgxFault("EGETKEY", SgxCode.GENERAL_PROTECTION, "this key policy needs the KSS attribute")
         if request.config_svn > self.identity.config_svn:
             raise SgxFault("EGETKEY", SgxCode.INVALID_ISVSVN, "config_svn is above the enclave's own")
-        wanted = request.cpu_svn or self.processor.cpu_svn
+        wanted = self._cpu_svn(request)
         if len(wanted) != 16 or any(w > have for w, have in zip(wanted, self.processor.cpu_svn, strict=True)):
             raise SgxFault("EGETKEY", SgxCode.INVALID_CPUSVN, "cpu_svn is above the platform's own")
+
+    def _cpu_svn(self, request: KeyRequest) -> bytes:
+        return self.processor.cpu_svn if request.cpu_svn is None else request.cpu_svn
 
     def _seal_key(self, request: KeyRequest) -> "_Dependencies":
         own, policy = self.identity, request.policy
@@ -171,7 +174,7 @@ class Enclave:
             mr_enclave=own.mr_enclave if policy & KeyPolicy.MRENCLAVE else _NO_MEASUREMENT,
             mr_signer=own.mr_signer if policy & KeyPolicy.MRSIGNER else _NO_MEASUREMENT,
             key_id=request.key_id,
-            cpu_svn=request.cpu_svn or self.processor.cpu_svn,
+            cpu_svn=self._cpu_svn(request),
             misc_select=own.misc_select & request.misc_mask,
             policy=policy,
             config_id=own.config_id if policy & KeyPolicy.CONFIGID else bytes(64),
@@ -191,7 +194,7 @@ class Enclave:
             ),
             attributes_mask=mask,
             mr_signer=own.mr_signer,
-            cpu_svn=request.cpu_svn or self.processor.cpu_svn,
+            cpu_svn=self._cpu_svn(request),
             misc_select=own.misc_select & request.misc_mask,
         )
 

@@ -88,7 +88,7 @@ def pck_signed_by_nobody(draft: Draft) -> None:
     draft.reissue(draft.pck_plan, nobody)
 
 
-@fault(Reason.CERTIFICATE_CONSTRAINTS)
+@fault(Reason.CERTIFICATE_CHAIN)
 def pck_issues_pck(draft: Draft) -> None:
     """the owner of one platform's PCK key issues a certificate for a platform that does not exist"""
     owner = Holder(draft.pck_key, draft.chain[0])
@@ -126,7 +126,7 @@ def missing_component(draft: Draft) -> None:
     draft.reissue(replace(draft.pck_plan, sgx=sgx_extension(replace(facts, components=facts.components[:15]))))
 
 
-@fault(Reason.CERTIFICATE_ROLE)
+@fault(Reason.CERTIFICATE_ROLE, also=(Reason.PCK_EXTENSION,))
 def no_sgx_extension(draft: Draft) -> None:
     """the platform's certificate says nothing of a platform"""
     draft.reissue(replace(draft.pck_plan, sgx=None))

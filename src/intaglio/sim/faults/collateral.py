@@ -66,7 +66,7 @@ def tcb_signer_under_the_platform_ca(draft: Draft) -> None:
     draft.tcb_info.sign_as(signer, draft.issuer, draft.lab.authority.root)
 
 
-@fault(Reason.COLLATERAL_SIGNER)
+@fault(Reason.COLLATERAL_EXPIRED)
 def expired_tcb_signer(draft: Draft) -> None:
     """the certificate of the TCB signer ended yesterday; its key is still used"""
     signer = draft.lab.authority.tcb_signer

@@ -49,8 +49,8 @@ def oversized_quote_signature(draft: Draft) -> None:
 
 @fault(Reason.QE_REPORT_SIGNATURE)
 def edited_qe_report(draft: Draft) -> None:
-    """the host makes the quoting enclave's report vouch for another key"""
-    draft.edits.append(_flip(_QE_REPORT + 320))
+    """the host makes the quoting enclave's report name a newer microcode"""
+    draft.edits.append(_flip(_QE_REPORT))
 
 
 @fault(Reason.QE_REPORT_SIGNATURE)

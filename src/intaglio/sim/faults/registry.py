@@ -18,6 +18,8 @@ class Fault:
     reason: Reason
     by_policy: bool
     apply: Callable[[Draft], None]
+    also: tuple[Reason, ...] = ()
+    """What else the same change breaks."""
 
     @property
     def story(self) -> str:
@@ -29,14 +31,16 @@ FAULTS: dict[str, Fault] = {}
 """Every fault by its name, in the order of the modules."""
 
 
-def fault(reason: Reason, *, by_policy: bool = False) -> Callable[[Callable[[Draft], None]], Callable[[Draft], None]]:
+def fault(
+    reason: Reason, *, by_policy: bool = False, also: tuple[Reason, ...] = ()
+) -> Callable[[Callable[[Draft], None]], Callable[[Draft], None]]:
     """Registers a function under its own name."""
 
     def register(function: Callable[[Draft], None]) -> Callable[[Draft], None]:
         name = function.__name__
         if name in FAULTS:
             raise ValueError(f"two faults named {name}")
-        FAULTS[name] = Fault(name, reason, by_policy, function)
+        FAULTS[name] = Fault(name, reason, by_policy, function, also)
         return function
 
     return register
