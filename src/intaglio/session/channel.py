@@ -5,16 +5,15 @@ until all its frames are there (or the data centre gives them up, at the latest 
 no way back to them.
 """
 
-import struct
 from collections.abc import Callable, Iterable
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from intaglio.errors import LocalProtocolError, Malformed, Rejected
 from intaglio.reasons import Reason
 from intaglio.session import schedule
+from intaglio.session.epoch import EpochKey, derived, epoch0_body
 from intaglio.session.replay import SeenSet
 from intaglio.types import Direction, SessionId, UnixTime
 from intaglio.wire import cbor
@@ -28,11 +27,9 @@ __all__ = [
     "EPOCH_GRACE",
     "MAX_EPOCHS_AHEAD",
     "DownReceiver",
-    "EpochKey",
     "Opened",
     "Sender",
     "UpReceiver",
-    "epoch0_body",
 ]
 
 EPOCH_FRAMES = 2**24
@@ -45,64 +42,9 @@ MAX_EPOCHS_AHEAD = 4
 """Epochs beyond the newest proven one that a frame may name: each costs a derivation that a forger could make us do."""
 
 _REKEY = Kind.REKEY
-_NONCE = struct.Struct(">IQ")
-_AFTER_PREFIX = struct.Struct(">QBBB")
-"""Sequence, unprotected map, and the first two bytes of the ciphertext's head."""
 
 Sign = Callable[[int, bytes], bytes]
 """(sequence, signed part) -> 64-byte signature by G over `epoch0_body`."""
-
-
-def epoch0_body(th: bytes, evidence: bytes, direction: Direction, epoch: int, sequence: int, content: bytes) -> bytes:
-    """What G signs in every epoch-0 frame: without it a thief of the offer key could forge the enclave's output."""
-    return cbor.labelled("epoch0", th, evidence, int(direction), epoch, sequence, cbor.digest("content", content))
-
-
-class EpochKey:
-    """The key and IV of one epoch and direction, from `schedule.epoch_keys` (76 bytes).
-
-    `seal` and `open` run for every message and are written for speed: one `struct` call each way, no copies beyond
-    what AES-GCM needs.
-    """
-
-    __slots__ = ("_aad", "_decrypt", "_encrypt", "_iv_high", "_iv_low", "epoch", "prefix")
-
-    def __init__(self, keys: bytes, session: SessionId, direction: Direction, epoch: int) -> None:
-        aead = AESGCM(keys[:32])
-        self._encrypt, self._decrypt = aead.encrypt, aead.decrypt
-        self._iv_high, self._iv_low = _NONCE.unpack(keys[32:44])
-        self.epoch = epoch
-        self.prefix = wire.head_prefix(session, direction, epoch)
-        """The first 32 bytes of this key's frames."""
-        self._aad = wire.aad_prefix(self.prefix)
-
-    def seal(self, sequence: int, plaintext: bytes) -> bytes:
-        """The frame with this number. Its nonce is IV xor (0^32 ‖ sequence): RFC 9052 §3.1, Partial IV."""
-        number = sequence.to_bytes(8, "big")
-        nonce = _NONCE.pack(self._iv_high, self._iv_low ^ sequence)
-        ciphertext = self._encrypt(nonce, plaintext, self._aad + number + wire.AAD_END)
-        return b"".join((self.prefix, number, b"\xa0", cbor.bytes_head(len(ciphertext)), ciphertext))
-
-    def open(self, data: bytes) -> tuple[int, bytes]:
-        """The number and plaintext of a frame that begins with `prefix`. Raises `Malformed` or
-        `Rejected(FRAME_AUTHENTICATION)`."""
-        try:
-            sequence, unprotected, head, size = _AFTER_PREFIX.unpack_from(data, 32)
-        except struct.error as error:
-            raise Malformed("frame", f"{len(data)} bytes are too few") from error
-        small = head == 0x58 and 24 <= size == len(data) - 43  # 24 to 255 bytes: nearly every single record
-        ciphertext = data[43:] if small else wire.ciphertext_of(data)
-        if unprotected != 0xA0:
-            raise Malformed("frame.head", "not a frame of protocol version 1")
-        nonce = _NONCE.pack(self._iv_high, self._iv_low ^ sequence)
-        try:
-            return sequence, self._decrypt(nonce, ciphertext, self._aad + data[32:40] + wire.AAD_END)
-        except InvalidTag as error:
-            raise Rejected(Reason.FRAME_AUTHENTICATION, found=f"sequence {sequence}") from error
-
-
-def _derived(secret: bytes, session: SessionId, direction: Direction, epoch: int) -> EpochKey:
-    return EpochKey(schedule.epoch_keys(secret, session, direction, epoch), session, direction, epoch)
 
 
 class Sender:
@@ -127,7 +69,7 @@ class Sender:
         self.sequence = 0
         """The number that the next frame gets."""
         self._secret = secret
-        self._key = _derived(secret, session, direction, epoch)
+        self._key = derived(secret, session, direction, epoch)
         self._sign = sign
         self._left = EPOCH_FRAMES - 1 if limit is None else min(limit, EPOCH_FRAMES - 1)
         self._ended = False
@@ -155,7 +97,7 @@ class Sender:
         data = self._seal(contents.encode_control(Kind.REKEY, self.epoch + 1))
         self.epoch += 1
         self._secret = secret
-        self._key = _derived(secret, self.session, self.direction, self.epoch)
+        self._key = derived(secret, self.session, self.direction, self.epoch)
         self._sign = None
         self._left = EPOCH_FRAMES - 1
         return data
@@ -336,7 +278,7 @@ class UpReceiver:
             secret = self._chain
             for epoch in range(self._newest + 1, frame.epoch + 1):
                 secret = schedule.next_secret(secret, self.session, Direction.UP, epoch)
-            return _derived(secret, self.session, Direction.UP, frame.epoch)
+            return derived(secret, self.session, Direction.UP, frame.epoch)
         if frame.sequence in self.seen:
             raise Rejected(Reason.REPLAY, expected="a new sequence number", found=frame.sequence)
         raise Rejected(Reason.EPOCH_CLOSED, expected=f"epochs {self.epochs}", found=frame.epoch)
@@ -375,7 +317,7 @@ class DownReceiver:
         self.sequence = 0
         """The number that must come next."""
         self._secret = secret
-        self._key = _derived(secret, session, Direction.DOWN, 1)
+        self._key = derived(secret, session, Direction.DOWN, 1)
         self._reader = ContentReader()
         self._ended = False
 
@@ -400,7 +342,7 @@ class DownReceiver:
                 raise Malformed("content.next_epoch", f"need {self.epoch + 1}, found {body!r}")
             self.epoch += 1
             self._secret = schedule.next_secret(self._secret, self.session, Direction.DOWN, self.epoch)
-            self._key = _derived(self._secret, self.session, Direction.DOWN, self.epoch)
+            self._key = derived(self._secret, self.session, Direction.DOWN, self.epoch)
         self._ended = kind is Kind.END
         self.sequence += 1
         return Opened(sequence, frame.epoch, kind, body, content)

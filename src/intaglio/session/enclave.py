@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from intaglio.errors import LocalProtocolError, Rejected
 from intaglio.reasons import Reason
 from intaglio.session import kem, schedule
-from intaglio.session.channel import DownReceiver, Sender, epoch0_body
+from intaglio.session.channel import DownReceiver, Sender
+from intaglio.session.epoch import epoch0_body
 from intaglio.session.machine import Event, Machine, State
 from intaglio.session.offers import CheckedOffer, check_offer
 from intaglio.session.signing import trusted_keys, verify_by
