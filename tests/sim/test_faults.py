@@ -1,0 +1,74 @@
+"""Every fault against the project's own verifier: exactly its reason, and nothing for what is genuine but unwanted."""
+
+from dataclasses import fields
+
+import pytest
+
+from intaglio.reasons import Reason
+from intaglio.sim.draft import Draft, Evidence
+from intaglio.sim.faults import FAULTS, Fault
+from intaglio.sim.world import Lab
+from intaglio.verify.chain import Roots
+from intaglio.verify.dcap import DcapVerifier
+from intaglio.verify.verdict import Verdict
+from intaglio.wire.collateral import SgxCollateral
+from tests.sim.conftest import IMAGE, NOON
+
+ALL = [pytest.param(each, id=name) for name, each in FAULTS.items()]
+
+
+def judge(evidence: Evidence) -> Verdict:
+    return DcapVerifier(Roots.lab(evidence.root)).verify(evidence.quote, evidence.collateral, evidence.at)
+
+
+def test_the_honest_draft_is_genuine(lab: Lab) -> None:
+    verdict = judge(Draft.of(lab, IMAGE, NOON).build())
+    assert verdict.genuine is True
+    assert verdict.reasons == ()
+    assert verdict.simulated
+
+
+@pytest.mark.parametrize("each", ALL)
+def test_each_fault_has_exactly_its_reason(lab: Lab, each: Fault) -> None:
+    draft = Draft.of(lab, IMAGE, NOON)
+    each.apply(draft)
+    verdict = judge(draft.build())
+    if each.by_policy:
+        assert verdict.genuine is True
+        assert verdict.reasons == ()
+    else:
+        assert not verdict.genuine
+        assert verdict.reasons == (each.reason, *each.also)
+
+
+@pytest.mark.parametrize("each", ALL)
+def test_each_fault_changes_something_and_leaves_the_lab_alone(lab: Lab, each: Fault) -> None:
+    published, records = lab.published, dict(lab.records)
+    draft = Draft.of(lab, IMAGE, NOON)
+    honest = draft.build()
+    each.apply(draft)
+    broken = draft.build()
+    parts = [part.name for part in fields(SgxCollateral) if part.name != "digest" and "signature" not in part.name]
+    changed = [name for name in parts if getattr(honest.collateral, name) != getattr(broken.collateral, name)]
+    assert changed or honest.quote != broken.quote
+    assert broken.root == lab.root_der
+    assert broken.at == NOON
+    assert (lab.published, lab.records) == (published, records)
+    assert judge(Draft.of(lab, IMAGE, NOON).build()).genuine
+
+
+def test_every_fault_tells_its_story() -> None:
+    assert len(FAULTS) > 80
+    for each in FAULTS.values():
+        assert 20 < len(each.story) < 200, each.name
+        assert each.story == each.story.rstrip("."), each.name
+    assert len({each.story for each in FAULTS.values()}) == len(FAULTS)
+
+
+def test_faults_reach_every_reason_for_evidence() -> None:
+    """What no fault shows must be impossible to show with an SGX quote of version 3 and its collateral."""
+    names = list(Reason)
+    evidence = names[names.index(Reason.MALFORMED_EVIDENCE) : names.index(Reason.NO_WORKLOAD)]
+    shown = {reason for each in FAULTS.values() for reason in (each.reason, *each.also)}
+    not_shown = {reason.name for reason in evidence if reason not in shown}
+    assert not_shown == {"PCK_CERTIFICATE_MISSING", "COLLATERAL_MISSING"}
