@@ -1,0 +1,192 @@
+"""Real quotes with the collateral of their time: each gets the verdict that is known of it."""
+
+import json
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from intaglio.reasons import Reason
+from intaglio.types import UnixTime
+from intaglio.verify.chain import Roots
+from intaglio.verify.dcap import PROCEDURE, DcapVerifier
+from intaglio.verify.evidence import Verifier
+from intaglio.verify.verdict import Outcome, Verdict
+from intaglio.wire.collateral import SgxCollateral
+from tests.conftest import missing, vector_cases
+
+CASES = vector_cases("sgx")
+TODAY = UnixTime(1_795_000_000)
+"""For evidence that names no time; the certificates in it are valid then."""
+
+REASON_BY_CHECK = {
+    "collateral expiry": Reason.COLLATERAL_EXPIRED,
+    "issueDate / thisUpdate in the future": Reason.COLLATERAL_NOT_YET_VALID,
+    "QE report_data binding": Reason.QE_REPORT_DATA,
+    "quote signature": Reason.QUOTE_SIGNATURE,
+    "QE report signature by PCK": Reason.QE_REPORT_SIGNATURE,
+    "CRL signature": Reason.CRL_SIGNATURE,
+    "QE identity signature": Reason.QE_IDENTITY_SIGNATURE,
+    "root CA CRL required": Reason.CRL_MISSING,
+    "TCB info signature": Reason.TCB_INFO_SIGNATURE,
+    "signature is over the exact body bytes (Intel QVL would re-compact and accept)": Reason.TCB_INFO_SIGNATURE,
+    "header: vendor id (also signature)": Reason.QE_VENDOR,
+}
+"""What the vectors call a check, and the reason that must come first."""
+
+ALSO = {
+    "QE report_data binding": {Reason.QUOTE_SIGNATURE},
+    "header: vendor id (also signature)": {Reason.QUOTE_SIGNATURE},
+}
+"""The flipped key signs nothing any more, and the header is under the quote's signature."""
+
+
+def read(case: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((case / "case.json").read_bytes())
+    return found
+
+
+def collateral(case: Path) -> SgxCollateral | None:
+    path = case / "collateral.json"
+    return SgxCollateral.parse_json(path.read_bytes()) if path.exists() else None
+
+
+def judge(case: Path, verifier: DcapVerifier | None = None) -> Verdict:
+    at = UnixTime(read(case)["time"] or TODAY)
+    verifier = verifier or DcapVerifier(Roots.production())
+    return verifier.verify((case / "quote.bin").read_bytes(), collateral(case), at)
+
+
+def cases(prefix: str = "") -> list[Any]:
+    """Cases whose name begins with `prefix`; with none, those that are genuine."""
+    if not CASES:
+        return [pytest.param(None, id="no vectors")]
+    genuine = not prefix
+    found = [
+        c for c in CASES if (c.name.startswith(prefix) if prefix else not c.name.startswith(("NEG-", "QUOTEONLY-")))
+    ]
+    assert found or not genuine
+    return [pytest.param(case, id=case.name) for case in found]
+
+
+@cache
+def shared_verifier() -> DcapVerifier:
+    return DcapVerifier(Roots.production())
+
+
+@pytest.mark.parametrize("case", cases())
+def test_genuine_evidence_has_its_known_status(case: Path | None) -> None:
+    if case is None:
+        missing("vectors/sgx")
+    expected = read(case)["expected"]["reference"]["result"]
+    verdict = judge(case)
+    assert verdict.reasons == ()
+    assert verdict.genuine is True
+    assert verdict.tcb_status is not None
+    assert verdict.tcb_status.value == expected["status"]
+    assert list(verdict.advisory_ids) == expected["advisory_ids"]
+    assert verdict.tcb_date == int(datetime.fromisoformat(expected["tcb_date"]).timestamp())
+    assert not verdict.simulated
+    assert len(verdict.checks) == len(PROCEDURE)
+    assert all(check.outcome is Outcome.OK for check in verdict.checks)
+
+
+@pytest.mark.parametrize("case", cases())
+def test_identity_and_platform_are_those_of_the_quote(case: Path | None) -> None:
+    if case is None:
+        missing("vectors/sgx")
+    known, facts = read(case), judge(case).to_json()
+    identity, platform = facts["identity"], facts["platform"]
+    assert isinstance(identity, dict)
+    assert isinstance(platform, dict)
+    expected = known["identity"]
+    assert identity["mr_enclave"] == expected["mrenclave"]
+    assert identity["mr_signer"] == expected["mrsigner"]
+    assert identity["isv_prod_id"] == expected["isvprodid"]
+    assert identity["isv_svn"] == expected["isvsvn"]
+    assert identity["attributes"] == expected["attributes"]
+    assert identity["report_data"] == expected["report_data"]
+    assert identity["debug"] is known["debug"]
+    assert platform["fmspc"] == known["fmspc"].lower()
+
+
+@pytest.mark.parametrize("case", cases("NEG-"))
+def test_negative_cases_are_refused_for_their_reason(case: Path | None) -> None:
+    if case is None:
+        missing("vectors/sgx")
+    check = read(case)["expected"]["check"]
+    verdict = judge(case)
+    assert verdict.genuine is False
+    assert verdict.reasons[0] is REASON_BY_CHECK[check]
+    assert set(verdict.reasons[1:]) == ALSO.get(check, set())
+    assert verdict.tcb_status is None
+
+
+@pytest.mark.parametrize("case", cases("QUOTEONLY-"))
+def test_without_collateral_nothing_is_decided(case: Path | None) -> None:
+    if case is None:
+        missing("vectors/sgx")
+    verdict = judge(case)
+    assert verdict.genuine is None
+    assert Reason.COLLATERAL_MISSING in verdict.reasons
+    chain_missing = Reason.PCK_CERTIFICATE_MISSING in verdict.reasons
+    assert chain_missing == (read(case)["cert_data_type"] != 5)
+    assert verdict.retryable == (not chain_missing)
+
+
+@pytest.mark.parametrize("case", cases("QUOTEONLY-"))
+def test_a_bad_signature_is_refused_even_without_collateral(case: Path | None) -> None:
+    if case is None:
+        missing("vectors/sgx")
+    quote = bytearray((case / "quote.bin").read_bytes())
+    quote[48 + 64] ^= 1
+    verdict = DcapVerifier(Roots.production()).verify(bytes(quote), None, TODAY)
+    assert verdict.genuine is False
+    assert Reason.QUOTE_SIGNATURE in verdict.reasons
+    assert not verdict.retryable
+
+
+@pytest.mark.parametrize("case", cases() + cases("NEG-"))
+def test_what_was_remembered_changes_no_verdict(case: Path | None) -> None:
+    """The same verdict, check by check, from a verifier that has seen all the other cases."""
+    if case is None:
+        missing("vectors/sgx")
+    shared = shared_verifier()
+    first, again = judge(case, shared), judge(case, shared)
+    fresh = judge(case)
+    assert first == again == fresh
+    assert first.checks == again.checks == fresh.checks
+
+
+def test_collateral_expires_while_it_is_remembered() -> None:
+    if not CASES:
+        missing("vectors/sgx")
+    case = next(case for case in CASES if case.name.startswith("teepot-quote-"))
+    at, verifier = read(case)["time"], DcapVerifier(Roots.production())
+    quote, known = (case / "quote.bin").read_bytes(), collateral(case)
+    verdict = verifier.verify(quote, known, at)
+    assert verdict.genuine is True
+    assert verdict.valid_until is not None
+    assert verifier.verify(quote, known, verdict.valid_until).genuine is True
+    late = verifier.verify(quote, known, UnixTime(verdict.valid_until + 1))
+    assert late.genuine is False
+    assert late.reasons == (Reason.COLLATERAL_EXPIRED,)
+    assert late.retryable
+
+
+@pytest.mark.parametrize("kind", ["tdx", "snp", "nitro"])
+def test_evidence_of_other_tees_is_recognised_and_undecidable(kind: str) -> None:
+    found = vector_cases(kind)
+    if not found:
+        missing(f"vectors/{kind}")
+    verifier = Verifier(Roots.production())
+    for case in found:
+        evidence = next(
+            case / name for name in ("quote.bin", "report.bin", "attestation_doc.cbor") if (case / name).exists()
+        )
+        verdict = verifier.verify(evidence.read_bytes(), None, TODAY)
+        assert verdict.tee.value == kind, case.name
+        assert verdict.genuine is None, case.name
+        assert verdict.reasons == (Reason.UNSUPPORTED_EVIDENCE,), case.name
