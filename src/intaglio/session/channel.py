@@ -89,7 +89,10 @@ class Sender:
         return data
 
     def rekey(self) -> bytes:
-        """The last frame of this epoch; the next frame is of the next. Not in epoch 0, which ends by `advance`."""
+        """The last frame of this epoch; the next frame is of the next. Raises `LocalProtocolError` in epoch 0: its
+        successor comes from an Accept (`advance`), not from the secret that the offer key opens."""
+        if self._sign is not None:
+            raise LocalProtocolError("rekey: epoch 0 ends with an Accept")
         return self.advance(schedule.next_secret(self._secret, self.session, self.direction, self.epoch + 1))
 
     def advance(self, secret: bytes) -> bytes:
