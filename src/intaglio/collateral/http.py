@@ -103,4 +103,6 @@ class Endpoint:
         return Unavailable(f"{self._label(target)}: HTTP {response.status} {response.reason}", retry_after=retry)
 
     def _label(self, target: str) -> str:
-        return f"{self.scheme}://{self.host}{self.path}{target}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = f":{self.port}" if self.port is not None else ""
+        return f"{self.scheme}://{host}{port}{self.path}{target}"

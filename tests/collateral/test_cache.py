@@ -1,0 +1,197 @@
+"""The cache never goes back in time, survives restarts and outages, and writes its files whole."""
+
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from intaglio.collateral.cache import CachedSource, Rollback
+from intaglio.collateral.source import DirectorySource, freshness, issuing_ca
+from intaglio.errors import Malformed, Unavailable
+from intaglio.sim.pki import DAY
+from intaglio.sim.world import DEFAULT_FMSPC, Lab, PlatformPlan
+from intaglio.types import UnixTime
+from intaglio.wire.collateral import SgxCollateral
+from tests.collateral.conftest import NOON
+
+
+@dataclass
+class Service:
+    """A fetcher over the lab's PCS at a settable moment, that can fail."""
+
+    lab: Lab
+    now: UnixTime = NOON
+    fetches: int = 0
+    failure: Exception | None = None
+
+    def collateral(self, fmspc: str, ca: str) -> SgxCollateral:
+        self.fetches += 1
+        if self.failure is not None:
+            raise self.failure
+        return SgxCollateral.parse_json(
+            self.lab.pcs.collateral(fmspc, "processor" if ca == "processor" else "platform", self.now)
+        )
+
+
+@dataclass
+class Kit:
+    service: Service
+    source: CachedSource
+    folder: Path
+    rollbacks: list[Rollback]
+
+    def get(self, at: int = NOON) -> SgxCollateral:
+        return self.source.get(DEFAULT_FMSPC, "platform", UnixTime(at))
+
+    def restart(self) -> None:
+        self.source = CachedSource(self.service, self.folder, self.rollbacks.append)
+
+
+@pytest.fixture
+def kit(lab: Lab, tmp_path: Path) -> Kit:
+    service, rollbacks = Service(lab), list[Rollback]()
+    return Kit(service, CachedSource(service, tmp_path / "cache", rollbacks.append), tmp_path / "cache", rollbacks)
+
+
+def test_one_fetch_until_a_tenth_is_left(kit: Kit) -> None:
+    first = kit.get()
+    midnight = NOON - NOON % DAY
+    assert kit.get(midnight + 27 * DAY - 1) is first
+    assert kit.service.fetches == 1
+    kit.service.now = UnixTime(midnight + 27 * DAY)
+    assert kit.get(kit.service.now) is not first
+    assert kit.service.fetches == 2
+
+
+def test_names_are_the_same_in_either_case(kit: Kit) -> None:
+    first = kit.get()
+    assert kit.source.get(DEFAULT_FMSPC.upper(), "platform", NOON) is first
+
+
+def test_survives_a_restart(kit: Kit) -> None:
+    first = kit.get()
+    kit.restart()
+    assert kit.get() == first
+    assert kit.service.fetches == 1
+    assert [path.name for path in kit.folder.iterdir()] == [f"{DEFAULT_FMSPC}-platform.json"]
+
+
+@pytest.mark.parametrize("failure", [Unavailable("down", retry_after=9), Malformed("tcbInfo", "nonsense")])
+def test_an_outage_is_bridged_until_the_held_set_expires(kit: Kit, failure: Exception) -> None:
+    first = kit.get()
+    end = freshness(first).next_update
+    kit.service.failure = failure
+    assert kit.get(end) is first
+    assert kit.get(end) is first
+    assert kit.service.fetches == 2, "a failed refresh is not repeated at once"
+    with pytest.raises(type(failure)):
+        kit.get(end + 1)
+
+
+def test_an_outage_without_a_held_set_is_unavailable(kit: Kit) -> None:
+    kit.service.failure = Unavailable("down", retry_after=9)
+    with pytest.raises(Unavailable) as caught:
+        kit.get()
+    assert caught.value.retry_after == 9
+    assert not kit.folder.exists()
+
+
+def refresh_time(collateral: SgxCollateral) -> int:
+    return freshness(collateral).next_update - 1
+
+
+def test_an_older_document_is_reported_and_not_taken(kit: Kit) -> None:
+    first = kit.get()
+    kit.service.now = UnixTime(NOON - 2 * DAY)
+    assert kit.get(refresh_time(first)) is first
+    assert [rollback.what for rollback in kit.rollbacks] == ["tcb_info", "qe_identity"]
+    assert kit.rollbacks[0].offered_issued < kit.rollbacks[0].held_issued
+    kit.restart()
+    assert kit.get() == first
+
+
+def test_a_lower_evaluation_number_is_reported_and_not_taken(kit: Kit) -> None:
+    first = kit.get()
+    published = kit.service.lab.published
+    lower = tuple(replace(edition, number=3) for edition in published.editions)
+    kit.service.lab.publish(replace(published, editions=lower, standard=3))
+    kit.service.now = UnixTime(NOON + 20 * DAY)
+    assert kit.get(refresh_time(first)) is first
+    assert {(r.held_number, r.offered_number) for r in kit.rollbacks} == {(19, 3)}
+    higher = tuple(replace(edition, number=21) for edition in published.editions)
+    kit.service.lab.publish(replace(published, editions=higher, standard=21))
+    assert freshness(kit.get(refresh_time(first) + 100)).tcb_info.number == 21
+
+
+def test_the_log_hears_of_rollbacks_by_default(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
+    kit.source = CachedSource(kit.service, kit.folder)
+    first = kit.get()
+    kit.service.now = UnixTime(NOON - 2 * DAY)
+    kit.get(refresh_time(first))
+    assert "rollback" in caplog.text
+
+
+def test_what_was_forged_is_forgotten(kit: Kit) -> None:
+    kit.service.now = UnixTime(NOON + 1000 * DAY)
+    kit.get()
+    kit.service.now = NOON
+    kit.source.forget(DEFAULT_FMSPC, "platform")
+    assert not list(kit.folder.iterdir())
+    assert freshness(kit.get()).tcb_info.issued < NOON
+    assert kit.rollbacks == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff" * 100, b"[" * 100_000])
+def test_a_broken_file_is_fetched_again(kit: Kit, content: bytes) -> None:
+    first = kit.get()
+    path = next(kit.folder.iterdir())
+    path.write_bytes(content)
+    kit.restart()
+    assert freshness(kit.get()) == freshness(first)
+    assert kit.service.fetches == 2
+    assert SgxCollateral.parse_json(path.read_bytes())
+
+
+def test_collateral_of_another_family_is_not_kept(kit: Kit) -> None:
+    kit.service.lab.add_platform(PlatformPlan("beta", fmspc="00b0dedede00"), NOON)
+    other = SgxCollateral.parse_json(kit.service.lab.pcs.collateral("00b0dedede00", "platform", NOON))
+    kit.service.collateral = lambda *_: other  # type: ignore[method-assign]
+    with pytest.raises(Malformed, match="asked for"):
+        kit.get()
+    assert not kit.folder.exists()
+
+
+@pytest.mark.parametrize(("fmspc", "ca"), [("../../x", "platform"), (DEFAULT_FMSPC, "../x"), ("", "")])
+def test_names_never_become_paths(kit: Kit, fmspc: str, ca: str) -> None:
+    for call in (lambda: kit.source.get(fmspc, ca, NOON), lambda: kit.source.forget(fmspc, ca)):
+        with pytest.raises(ValueError, match="is not a name"):
+            call()
+    assert kit.service.fetches == 0
+
+
+def test_many_threads_make_one_fetch(kit: Kit) -> None:
+    got: list[SgxCollateral] = []
+    threads = [threading.Thread(target=lambda: got.append(kit.get())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert kit.service.fetches == 1
+    assert all(each is got[0] for each in got)
+
+
+def test_files_given_by_hand(lab: Lab, tmp_path: Path) -> None:
+    lab.add_platform(PlatformPlan("beta", fmspc="00b0dedede00", ca="processor"), NOON)
+    source = DirectorySource(tmp_path)
+    with pytest.raises(Unavailable, match="no collateral for FMSPC"):
+        source.get(DEFAULT_FMSPC, "platform", NOON)
+    (tmp_path / "collateral-old.json").write_bytes(lab.collateral("alpha", UnixTime(NOON - 3 * DAY)))
+    (tmp_path / "collateral-new.json").write_bytes(lab.collateral("alpha", NOON))
+    (tmp_path / "collateral-beta.json").write_bytes(lab.collateral("beta", NOON))
+    (tmp_path / "broken.json").write_bytes(b"{")
+    found = source.get(DEFAULT_FMSPC.upper(), "platform", NOON)
+    assert freshness(found).tcb_info.issued == NOON - NOON % DAY
+    assert issuing_ca(source.get("00b0dedede00", "processor", NOON)) == "processor"
+    with pytest.raises(Unavailable, match=r"broken\.json"):
+        source.get("00b0dedede00", "platform", NOON)
