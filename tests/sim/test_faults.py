@@ -71,4 +71,4 @@ def test_faults_reach_every_reason_for_evidence() -> None:
     evidence = names[names.index(Reason.MALFORMED_EVIDENCE) : names.index(Reason.NO_WORKLOAD)]
     shown = {reason for each in FAULTS.values() for reason in (each.reason, *each.also)}
     not_shown = {reason.name for reason in evidence if reason not in shown}
-    assert not_shown == {"PCK_CERTIFICATE_MISSING", "COLLATERAL_MISSING"}
+    assert not_shown == {"COLLATERAL_MISSING"}

@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import unquote
 from urllib.request import urlopen
 
@@ -12,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import load_der_x509_crl, load_pem_x509_certificates, load_pem_x509_crl
+from hypothesis import given
+from hypothesis import strategies as st
 
 from intaglio.sim.draft import launch
 from intaglio.sim.pcs import Answer
@@ -144,6 +150,31 @@ def test_refusals(lab: Lab, target: str, status: int) -> None:
     answer = ask(lab, target)
     assert answer.status == status
     assert answer.body == b""
+
+
+@given(st.text(max_size=80) | st.builds(lambda text: f"{V4}/tcb?{text}", st.text(max_size=40)))
+def test_any_target_gets_an_answer(drawn_lab: Lab, target: str) -> None:
+    assert ask(drawn_lab, target).status in (200, 400, 404)
+
+
+def test_a_folder_is_served_as_it_is_now(tmp_path: Path, drawn_lab: Lab) -> None:
+    signer = drawn_lab.authority.quoting_signer
+    lab = Lab.create(tmp_path / "lab", NOON, vendor=drawn_lab.vendor, quoting_signer=signer)
+    command = [sys.executable, "-m", "intaglio.sim.pcs_http", "--lab", str(tmp_path / "lab")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            url = child.stdout.readline().strip()
+            for serials in (set[int](), {777}):
+                lab.revoke(*serials)
+                with urlopen(f"{url}{V4}/rootcacrl") as response:  # noqa: S310
+                    assert RevocationList.parse(bytes.fromhex(response.read().decode())).revoked == serials
+        finally:
+            child.send_signal(signal.SIGINT)
+    assert child.returncode == 0
+    nothing = subprocess.run([*command[:-1], str(tmp_path)], capture_output=True, text=True, check=False, timeout=20)
+    assert nothing.returncode == 1
+    assert "published.json" in nothing.stderr
 
 
 def test_documents_are_renewed_daily_until_the_service_freezes(lab: Lab) -> None:

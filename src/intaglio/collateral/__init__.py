@@ -1,0 +1,1 @@
+"""Getting the vendor's statements about platforms: fetched, cached, or given by hand. Judges nothing."""

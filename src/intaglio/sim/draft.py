@@ -69,7 +69,7 @@ class SignedDocument:
 class Draft:
     """One quote of one enclave on one machine, with its collateral, still open to change.
 
-    `edit_quote` is applied to the finished bytes: what a host without any key can do.
+    `edits` are applied to the finished bytes: what a host without any key can do. `certification` None: the chain.
     """
 
     lab: Lab
@@ -85,7 +85,7 @@ class Draft:
     pck_key: ec.EllipticCurvePrivateKey
     pck_plan: Plan
     chain: list[x509.Certificate]
-    certification_type: int
+    certification: CertificationData | None
     tcb_info: SignedDocument
     qe_identity: SignedDocument
     pck_crl: bytes
@@ -135,7 +135,7 @@ class Draft:
             pck_key=quoting.pce.pck_key(),
             pck_plan=plan,
             chain=load_pem_x509_certificates(record.pck_chain.encode("ascii")),
-            certification_type=CertificationType.PCK_CHAIN,
+            certification=None,
             tcb_info=SignedDocument(pcs.tcb_info(edition, record.fmspc, at), signing_key, list(signers)),
             qe_identity=SignedDocument(pcs.qe_identity(edition, at), signing_key, list(signers)),
             pck_crl=pcs.pck_crl(record.ca, at),
@@ -193,7 +193,7 @@ class Draft:
 
     def quote(self) -> Quote:
         """The quote as it stands, signed by the keys that the draft holds."""
-        chain = pem_chain(*self.chain).encode("ascii") + b"\0"
+        chain = CertificationData(CertificationType.PCK_CHAIN, pem_chain(*self.chain).encode("ascii") + b"\0")
         return Quote.assemble(
             self.header,
             self.body,
@@ -202,7 +202,7 @@ class Draft:
             qe_report=self.qe_report,
             qe_report_signature=sign_raw(self.pck_key, self.qe_report.encode()),
             qe_auth_data=self.qe_auth_data,
-            certification=CertificationData(self.certification_type, chain),
+            certification=self.certification or chain,
         )
 
 

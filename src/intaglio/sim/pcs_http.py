@@ -1,15 +1,24 @@
-"""The lab's PCS behind a socket, on the loopback interface, for programs that fetch collateral over HTTP."""
+"""The lab's PCS behind a socket, on the loopback interface, for programs that fetch collateral over HTTP.
 
-from collections.abc import Callable
+`python -m intaglio.sim.pcs_http --lab DIR --port N` serves a lab's folder until it is interrupted.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self
 
 from intaglio.sim.pcs import Answer, Pcs
+from intaglio.sim.world import Lab
 from intaglio.types import UnixTime
 
-__all__ = ["PcsServer"]
+__all__ = ["PcsServer", "main"]
 
 MAX_TARGET = 4096
 """No request of the API is longer, a PCK certificate's encrypted PPID included."""
@@ -64,6 +73,31 @@ class PcsServer:
         self.stop()
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves what the folder holds at each request, so that a change by another process counts at once."""
+    parser = argparse.ArgumentParser(prog="python -m intaglio.sim.pcs_http", description="Serve a lab's collateral.")
+    parser.add_argument("--lab", type=Path, required=True, help="the lab's folder")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="default: any free port; the address is printed")
+    options = parser.parse_args(arguments)
+    folder: Path = options.lab
+    try:
+        Lab.open(folder)
+        server = PcsServer(lambda: Lab.open(folder).pcs, _now, host=options.host, port=options.port)
+    except OSError as error:
+        sys.stderr.write(f"intaglio.sim.pcs_http: {error}\n")
+        return 1
+    sys.stdout.write(f"{server.url}\n")
+    sys.stdout.flush()
+    with suppress(KeyboardInterrupt):
+        server.serve_forever()
+    return 0
+
+
+def _now() -> UnixTime:
+    return UnixTime(int(time.time()))
+
+
 def _handler(respond: Callable[[str], Answer]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -87,3 +121,7 @@ def _handler(respond: Callable[[str], Answer]) -> type[BaseHTTPRequestHandler]:
             """A lab's service keeps no log."""
 
     return Handler
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -66,6 +66,10 @@ class TargetInfo:
     config_svn: int = 0
     config_id: bytes = bytes(64)
 
+    def __post_init__(self) -> None:
+        if len(self.mr_enclave) != 32 or len(self.config_id) != 64:
+            raise ValueError("targetinfo: mr_enclave is 32 bytes, config_id 64")
+
 
 @dataclass(frozen=True, slots=True)
 class LocalReport:
@@ -102,3 +106,7 @@ class KeyRequest:
     attributes_mask: Attributes = _NOTHING_KEPT
     key_id: bytes = bytes(32)
     misc_mask: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.key_id) != 32:
+            raise ValueError(f"keyrequest: key_id is 32 bytes, not {len(self.key_id)}")

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from intaglio.reasons import Reason
 from intaglio.sim.draft import Draft
 from intaglio.sim.faults.registry import fault
+from intaglio.wire.dcap import CertificationData, CertificationType, PckIdentifier
 
 # Offsets in a v3 quote: header 0, report body 48, length 432, signature 436, key 500, QE report 564, its signature 948.
 _TEE_TYPE, _BODY, _LENGTH, _SIGNATURE, _KEY, _QE_REPORT, _QE_SIGNATURE = 4, 48, 432, 436, 500, 564, 948
@@ -134,6 +135,20 @@ def reserved_bytes_set(draft: Draft) -> None:
 def unknown_key_type(draft: Draft) -> None:
     """an attestation key type that Intel never used"""
     draft.header = replace(draft.header, attestation_key_type=3)
+
+
+@fault(Reason.PCK_CERTIFICATE_MISSING)
+def encrypted_platform_id(draft: Draft) -> None:
+    """the host's quote provider had no PCK certificate and put an encrypted platform id in its place"""
+    facts = draft.machine.record.facts
+    named = PckIdentifier(bytes(384), facts.cpu_svn, facts.pce_svn, int.from_bytes(facts.pce_id, "little"))
+    draft.certification = CertificationData(CertificationType.PPID_RSA3072, named.encode())
+
+
+@fault(Reason.PCK_CERTIFICATE_MISSING)
+def unknown_certification(draft: Draft) -> None:
+    """certification data of a type that nobody has defined"""
+    draft.certification = CertificationData(77, b"?")
 
 
 @fault(Reason.QE_VENDOR)
