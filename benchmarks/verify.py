@@ -1,0 +1,193 @@
+"""Quote verification beside dcap-qvl and beside what the signatures alone cost, interleaved in one run.
+
+    python -m benchmarks.verify            a table
+    python -m benchmarks.verify --json     one object; times in milliseconds
+
+A new platform: collateral known, nothing known of the platform. A platform seen: its certificates were verified before.
+Floors are the same number of ECDSA P-256 verifications and nothing else. Every figure is the smallest mean of many
+short rounds: what the machine can do when nothing else runs.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dcap_qvl
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from intaglio.sim.draft import Draft
+from intaglio.sim.measure import Image, TrustedFile
+from intaglio.sim.world import Lab
+from intaglio.types import UnixTime
+from intaglio.verify.chain import Roots
+from intaglio.verify.dcap import DcapVerifier
+from intaglio.wire.collateral import SgxCollateral
+from tests.conftest import VECTORS
+
+CASE = "teepot-quote-00606a000000-22c0df--2025-06-20-v3ev18"
+"""A production enclave on a scalable platform, TCB info of version 3, both verifiers agree on it."""
+
+ROUNDS = 60
+PER_ROUND = 40
+SIGNATURES_NEW, SIGNATURES_SEEN = 5, 2
+"""New: root, CA, PCK certificate, QE report, quote. Seen: QE report, quote."""
+
+TARGETS = {"new_platform_ms": 0.30, "seen_platform_ms": 0.13}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is verified. `root` is None for real hardware."""
+
+    name: str
+    quote: bytes
+    collateral: SgxCollateral
+    at: UnixTime
+    root: bytes | None
+
+    @property
+    def roots(self) -> Roots:
+        return Roots.production() if self.root is None else Roots.lab(self.root)
+
+    def theirs(self) -> Callable[[], object]:
+        fields = dcap_qvl.QuoteCollateralV3.from_json(self.collateral.encode_json().decode())
+        if self.root is None:
+            return lambda: dcap_qvl.verify(self.quote, fields, self.at)
+        return lambda: dcap_qvl.verify_with_root_ca(self.quote, fields, self.root, self.at)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="quote verification, side by side")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    found = measure(subject())
+    if parser.parse_args().json:
+        print(json.dumps(found))
+    else:
+        show(found)
+
+
+def subject() -> Subject:
+    """A real quote where the vectors are at hand, otherwise one of the simulator."""
+    case = VECTORS / "sgx" / CASE
+    if (case / "quote.bin").is_file():
+        return _recorded(case)
+    now = UnixTime(int(time.time()))
+    evidence = Draft.of(Lab.create(None, now), Image((TrustedFile("meter.py", b"100"),)), now).build()
+    return Subject("simulated platform", evidence.quote, evidence.collateral, evidence.at, evidence.root)
+
+
+def _recorded(case: Path) -> Subject:
+    at = UnixTime(json.loads((case / "case.json").read_bytes())["time"])
+    collateral = SgxCollateral.parse_json((case / "collateral.json").read_bytes())
+    return Subject(f"real quote {case.name}", (case / "quote.bin").read_bytes(), collateral, at, None)
+
+
+def measure(what: Subject) -> dict[str, object]:
+    """All figures of one run; the kinds of work take turns, so that a slow moment hits all of them."""
+    verifier = DcapVerifier(what.roots)
+
+    def seen() -> None:
+        if verifier.verify(what.quote, what.collateral, what.at).genuine is not True:
+            raise SystemExit("the benchmark's quote does not verify")
+
+    def new() -> None:
+        verifier.forget_platforms()
+        seen()
+
+    def rendered() -> None:
+        _ = verifier.verify(what.quote, what.collateral, what.at).checks
+
+    works: dict[str, Callable[[], object]] = {
+        "new_platform_ms": new,
+        "seen_platform_ms": seen,
+        "seen_platform_rendered_ms": rendered,
+        "dcap_qvl_ms": what.theirs(),
+        "new_platform_floor_ms": _signatures(SIGNATURES_NEW),
+        "seen_platform_floor_ms": _signatures(SIGNATURES_SEEN),
+    }
+    best = dict.fromkeys(works, float("inf"))
+    for work in works.values():
+        work()
+    for _ in range(ROUNDS):
+        for name, work in works.items():
+            best[name] = min(best[name], _mean_ms(work))
+    return {
+        "subject": what.name,
+        **{name: round(value, 4) for name, value in best.items()},
+        "two_threads_ratio": round(_two_threads(seen), 2),
+        "dcap_qvl_two_threads_ratio": round(_two_threads(works["dcap_qvl_ms"]), 2),
+        "targets": TARGETS,
+        "python": sys.version.split()[0],
+    }
+
+
+def _signatures(count: int) -> Callable[[], None]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    message, algorithm, public = bytes(384), ec.ECDSA(SHA256()), key.public_key()
+    signature = key.sign(message, algorithm)
+
+    def verify() -> None:
+        for _ in range(count):
+            public.verify(signature, message, algorithm)
+
+    return verify
+
+
+def _mean_ms(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    for _ in range(PER_ROUND):
+        work()
+    return (time.perf_counter() - start) / PER_ROUND * 1000
+
+
+def _two_threads(work: Callable[[], object], calls: int = 300, rounds: int = 9) -> float:
+    """How much more two threads do than one in the same time: 2 is perfect, 1 is a lock. The best of some rounds."""
+
+    def run() -> None:
+        for _ in range(calls):
+            work()
+
+    ratios = []
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(rounds):
+            with _timer() as one:
+                run()
+            with _timer() as two:
+                for future in [pool.submit(run), pool.submit(run)]:
+                    future.result()
+            ratios.append(2 * one[0] / two[0])
+    return max(ratios)
+
+
+@contextmanager
+def _timer() -> Iterator[list[float]]:
+    taken = [time.perf_counter()]
+    yield taken
+    taken[0] = time.perf_counter() - taken[0]
+
+
+def show(found: dict[str, object]) -> None:
+    rows = (
+        ("platform new", "new_platform_ms", "new_platform_floor_ms"),
+        ("platform seen", "seen_platform_ms", "seen_platform_floor_ms"),
+        ("platform seen, checks rendered", "seen_platform_rendered_ms", "seen_platform_floor_ms"),
+    )
+    print(f"{found['subject']}, Python {found['python']}\n")
+    print(f"{'verify one quote, ms':32}{'intaglio':>10}{'dcap-qvl':>10}{'signatures only':>17}{'target':>9}")
+    for label, ours, floor in rows:
+        target = TARGETS.get(ours)
+        print(f"{label:32}{found[ours]:>10}{found['dcap_qvl_ms']:>10}{found[floor]:>17}{target or '':>9}")
+    print(
+        f"{'two threads, times one thread':32}{found['two_threads_ratio']:>10}{found['dcap_qvl_two_threads_ratio']:>10}"
+    )
+
+
+if __name__ == "__main__":
+    main()
