@@ -384,6 +384,13 @@ class Reason(Enum):
         _VENDOR, False, "build the enclave with this data centre's public key",
     )  # fmt: skip
 
+    # -- sealing -----------------------------------------------------------------------------------------------------
+    SEAL_AUTHENTICATION = Explanation(
+        "the sealed blob does not open in this enclave",
+        "it was altered, sealed with other additional data, or by another enclave, another platform or other firmware",
+        _HOST, False, "put back the blob that this enclave sealed on this machine; after an update, seal anew",
+    )  # fmt: skip
+
     @property
     def explanation(self) -> Explanation:
         return self.value

@@ -1,0 +1,79 @@
+"""Sealing: bytes that the host keeps and only this enclave, on this platform, opens.
+
+    "intaglio" ‖ version 1 ‖ policy (1) ‖ key id (32) ‖ AES-256-GCM ciphertext and tag
+
+Every blob has a key of its own: HKDF-SHA256 over the TEE's 16-byte sealing key, salted with a fresh random key id. The
+salt matters where the TEE gives every caller the same key. So the nonce can be constant. The whole header is
+authenticated. What sealing can't do is tell the newest blob from an older one: see docs/enclave.md.
+"""
+
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from intaglio.attest.base import Attester, SealPolicy
+from intaglio.errors import LocalProtocolError, Malformed, Rejected
+from intaglio.reasons import Reason
+from intaglio.wire import cbor
+from intaglio.wire.cursor import Cursor
+
+__all__ = ["MAX_SEALED", "seal", "unseal"]
+
+MAX_SEALED = 64 * 1024 * 1024
+"""Bytes of plaintext: GCM's own limit is far above, an enclave's memory is not."""
+
+_MAGIC = b"intaglio"
+_VERSION = 1
+_KEY_ID = 32
+_TAG = 16
+_NONCE = bytes(12)
+
+
+def seal(attester: Attester, data: bytes, policy: SealPolicy, aad: bytes = b"") -> bytes:
+    """`data` sealed under `policy` (exactly one of MRENCLAVE, MRSIGNER); `aad` must be given again to open it.
+
+    Raises `LocalProtocolError` for another policy or too much data, `Unavailable` where the TEE has no sealing key.
+    """
+    if policy not in (SealPolicy.MRENCLAVE, SealPolicy.MRSIGNER):
+        raise LocalProtocolError(f"seal: need MRENCLAVE or MRSIGNER, found {policy!r}")
+    if len(data) > MAX_SEALED:
+        raise LocalProtocolError(f"seal: {len(data)} bytes, at most {MAX_SEALED}")
+    key_id = os.urandom(_KEY_ID)
+    header = b"".join((_MAGIC, bytes((_VERSION, policy)), key_id))
+    return header + _cipher(attester, policy, key_id).encrypt(_NONCE, data, _bound(header, aad))
+
+
+def unseal(attester: Attester, blob: bytes, aad: bytes = b"") -> bytes:
+    """Raises `Malformed` for what is no sealed blob, `Rejected(SEAL_AUTHENTICATION)` for one that this enclave can't
+    open, `Unavailable` where the TEE has no sealing key."""
+    cursor = Cursor(blob)
+    if cursor.take(len(_MAGIC), "seal.magic") != _MAGIC:
+        raise Malformed("seal.magic", "not a sealed blob")
+    version = cursor.u8("seal.version")
+    if version != _VERSION:
+        raise Malformed("seal.version", f"need {_VERSION}, found {version}")
+    policy = cursor.u8("seal.policy")
+    if policy not in (SealPolicy.MRENCLAVE, SealPolicy.MRSIGNER):
+        raise Malformed("seal.policy", f"need 1 or 2, found {policy}")
+    key_id = cursor.take(_KEY_ID, "seal.key_id")
+    ciphertext = cursor.rest()
+    if not _TAG <= len(ciphertext) <= MAX_SEALED + _TAG:
+        raise Malformed("seal.ciphertext", f"need {_TAG} to {MAX_SEALED + _TAG} bytes, found {len(ciphertext)}")
+    header = b"".join((_MAGIC, bytes((version, policy)), key_id))
+    try:
+        return _cipher(attester, SealPolicy(policy), key_id).decrypt(_NONCE, ciphertext, _bound(header, aad))
+    except InvalidTag as error:
+        raise Rejected(Reason.SEAL_AUTHENTICATION, expected=SealPolicy(policy).name) from error
+
+
+def _cipher(attester: Attester, policy: SealPolicy, key_id: bytes) -> AESGCM:
+    root = attester.seal_key(policy, key_id)
+    info = cbor.labelled("seal-key", int(policy))
+    return AESGCM(HKDF(SHA256(), 32, salt=key_id, info=info).derive(root))
+
+
+def _bound(header: bytes, aad: bytes) -> bytes:
+    return cbor.labelled("seal", header, aad)

@@ -1,0 +1,197 @@
+"""What the host can ask of an enclave, and the state behind it: one session at a time, one request after another.
+
+    ["hello", offer]             -> ["hello", hello]
+    ["accept", accept]           -> ["accepted", [frames to send]]
+    ["call", name, args, kwargs] -> ["frames", [frames]]
+    ["down", frame]              -> ["frames", [frames]]
+    ["rekey"] | ["end"]          -> ["frames", [frame]]
+    ["status"]                   -> ["status", {...}]
+    ["calls"]                    -> ["calls", [names]]
+    anything else, or refused    -> ["error", code, text]
+
+No request sets report data: evidence is made in `EnclaveHandshake.hello` alone, over a hash of its own transcript. A
+new hello ends the session before it, whose frames stay valid; if that session was established, its last frame (END)
+leaves together with the first frames of the next.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
+
+import intaglio
+from intaglio.attest.base import Attester
+from intaglio.enclave import values
+from intaglio.enclave.calls import Enclave
+from intaglio.enclave.values import Plain
+from intaglio.errors import IntaglioError, LocalProtocolError, Malformed, ProtocolError, Rejected, Unavailable
+from intaglio.session.channel import Sender
+from intaglio.session.enclave import EnclaveChannel, EnclaveHandshake
+from intaglio.types import Draw
+from intaglio.wire import cbor
+from intaglio.wire.content import Record
+
+__all__ = ["Refused", "Service"]
+
+Answer = list[Plain]
+T = TypeVar("T")
+
+
+class Refused(IntaglioError):
+    """The host gets an error instead of an answer: `code` is one of the pipe's, the text names nothing secret."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Service:
+    """Answers one host. Not for several threads: calls run in the order in which they are asked for."""
+
+    def __init__(self, enclave: Enclave, attester: Attester, draw: Draw, name: str) -> None:
+        """`name`: the script's, which the hello claims to the data centre."""
+        self._enclave = enclave
+        self._attester = attester
+        self._draw = draw
+        self._claims: Final[dict[cbor.Value, cbor.Value]] = {"sdk": f"intaglio/{intaglio.__version__}", "name": name}
+        self._handshake: EnclaveHandshake | None = None
+        self._channel: EnclaveChannel | None = None
+        self._ended = False
+        self._end_of_previous: list[bytes] = []
+        self._highest_epoch = 0
+        self._minimum_epoch = 0
+        self._sessions = 0
+
+    def answer(self, request: bytes) -> Answer:
+        """The answer to one message of the pipe; what is refused is an answer, too."""
+        try:
+            return self._dispatch(values.decode(request, "request"))
+        except Refused as error:
+            return ["error", error.code, str(error)]
+        except Malformed as error:
+            return ["error", "bad-request", str(error)]
+        except (Unavailable, ProtocolError) as error:  # the attester's
+            return ["error", "unavailable", str(error)]
+
+    def _dispatch(self, request: Plain) -> Answer:
+        match request:
+            case ["hello", bytes(offer)]:
+                return ["hello", self._hello(offer)]
+            case ["accept", bytes(accept)]:
+                return ["accepted", list[Plain](self._accept(accept))]
+            case ["call", str(name), list(args), dict(kwargs)]:
+                return ["frames", list[Plain](self._call(name, args, kwargs))]
+            case ["down", bytes(frame)]:
+                return ["frames", list[Plain](self._down(frame))]
+            case ["rekey"]:
+                return ["frames", [self._established().up.rekey()]]
+            case ["end"]:
+                return ["frames", [self._end()]]
+            case ["status"]:
+                return ["status", self._status()]
+            case ["calls"]:
+                return ["calls", list[Plain](self._enclave.calls)]
+        raise Refused("bad-request", "no such request")
+
+    def _hello(self, offer: bytes) -> bytes:
+        """A new session; the old one stays as it is unless a hello comes of this."""
+        handshake = EnclaveHandshake(
+            self._enclave.pin,
+            self._attester.tee,
+            self._draw,
+            highest_epoch=self._highest_epoch,
+            minimum_epoch=self._minimum_epoch,
+        )
+        _by_data_centre(lambda: handshake.offer(offer))
+        self._highest_epoch, self._minimum_epoch = handshake.highest_epoch, handshake.minimum_epoch
+        hello = handshake.hello(self._attester.evidence, self._claims)
+        if self._channel is not None and not self._ended:
+            self._end_of_previous = [self._channel.up.end()]
+        self._handshake, self._channel, self._ended = handshake, None, False
+        self._sessions += 1
+        return hello
+
+    def _accept(self, accept: bytes) -> list[bytes]:
+        handshake = self._handshake
+        if handshake is None or self._channel is not None or self._ended:
+            raise Refused("no-session", "no hello waits for an Accept")
+        try:
+            self._channel = channel = _by_data_centre(lambda: handshake.accept(accept))
+        except LocalProtocolError as error:
+            raise Refused("no-session", "this handshake failed: begin a new one") from error
+        frames = [*self._end_of_previous, channel.farewell]
+        self._end_of_previous = []
+        return frames
+
+    def _call(self, name: str, args: list[Plain], kwargs: dict[str | int | bytes, Plain]) -> list[bytes]:
+        if name not in self._enclave.calls:
+            raise Refused("unknown-call", "no call of this name")
+        named = {key: value for key, value in kwargs.items() if isinstance(key, str)}
+        if len(named) != len(kwargs):
+            raise Refused("bad-request", "keyword arguments: need text keys")
+        return self._protected(lambda: self._enclave.perform(name, args, named))
+
+    def _down(self, data: bytes) -> list[bytes]:
+        down = self._established().down
+        opened = _by_data_centre(lambda: down.open(data))
+        frames: list[bytes] = []
+        for record in opened.records:
+            frames += self._protected(partial(self._enclave.deliver, record))
+        return frames
+
+    def _protected(self, run: Callable[[], list[Record]]) -> list[bytes]:
+        """The records of `run` in one frame, after a rekey where the epoch is full. The room is looked for first: a
+        call whose result could not leave must not have run."""
+        sender = self._sender()
+        frames: list[bytes] = []
+        if sender.left <= 0:
+            if sender.epoch == 0:
+                raise Refused("exhausted", "no more frames before the data centre's Accept")
+            frames.append(sender.rekey())
+        frames.append(sender.protect(run()))
+        return frames
+
+    def _end(self) -> bytes:
+        frame = self._sender().end()
+        self._ended = True
+        return frame
+
+    def _sender(self) -> Sender:
+        if self._handshake is None or self._ended:
+            raise Refused("no-session", "no session: begin one with an offer")
+        return self._handshake.sender
+
+    def _established(self) -> EnclaveChannel:
+        if self._channel is None or self._ended:
+            raise Refused("no-session", "no established session")
+        return self._channel
+
+    def _status(self) -> Plain:
+        """For the host: where the session stands. The data centre's times tell it when to begin a new one; the
+        enclave has no clock and does not judge them."""
+        status: dict[str | int | bytes, Plain] = {"state": self._state(), "sessions": self._sessions}
+        if self._handshake is not None and not self._ended:
+            sender = self._handshake.sender
+            status |= {
+                "session": sender.session,
+                "epoch": sender.epoch,
+                "sequence": sender.sequence,
+                "left": sender.left,
+            }
+        if self._channel is not None and not self._ended:
+            status |= {"expires": self._channel.result.expires, "time": self._channel.result.time}
+        return status
+
+    def _state(self) -> str:
+        if self._handshake is None or self._ended:
+            return "none"
+        return "opened" if self._channel is None else "established"
+
+
+def _by_data_centre(step: Callable[[], T]) -> T:
+    """Runs a step on bytes that the data centre should have made. The host learns the reason's name, no more."""
+    try:
+        return step()
+    except Rejected as error:
+        raise Refused(f"rejected:{error.reason.name}", error.reason.summary) from error
+    except Malformed as error:
+        raise Refused("rejected:MALFORMED_MESSAGE", str(error)) from error
