@@ -238,7 +238,7 @@ class _Dependencies:
     config_id: bytes = bytes(64)
 
     def encode(self) -> bytes:
-        """316 bytes, every field of fixed width, so that two different sets never meet in one string."""
+        """270 bytes, every field of fixed width, so that two different sets never meet in one string."""
         numbers = (self.name, self.isv_prod_id, self.isv_svn, self.config_svn, self.policy)
         return b"".join(
             (
