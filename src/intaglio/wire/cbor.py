@@ -133,7 +133,11 @@ def bstr(value: object, field: str, size: int | None = None) -> bytes:
 
 def tstr(value: object, field: str, *, limit: int = 256) -> str:
     """`value` as a text string of 1 to `limit` bytes of UTF-8. Raises `Malformed`."""
-    if not isinstance(value, str) or not 0 < len(value.encode()) <= limit:
+    try:
+        size = len(value.encode()) if isinstance(value, str) else 0
+    except UnicodeEncodeError as error:
+        raise Malformed(field, "not text: holds half of a surrogate pair") from error
+    if not isinstance(value, str) or not 0 < size <= limit:
         raise Malformed(field, f"need a text string of 1 to {limit} bytes")
     return value
 

@@ -92,7 +92,7 @@ def _signature(protected: bytes, value: bytes, name: str) -> Signature:
     if len(value) > _SIGNATURE_LIMIT:
         raise Malformed(name, f"signature of {len(value)} bytes")
     match cbor.decode(protected, f"{name}.protected"):
-        case {1: int(alg), 4: bytes(kid), **rest} if not rest and len(kid) == 8:  # type: ignore[misc]
+        case {1: int(alg), 4: bytes(kid), **rest} if not rest and len(kid) == 8:
             return Signature(alg, kid, value)
     raise Malformed(name, "protected header must hold alg and an 8-byte kid, nothing else")
 

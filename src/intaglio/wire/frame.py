@@ -73,8 +73,6 @@ def aad_prefix(prefix: bytes) -> bytes:
 
 def parse_frame(data: bytes) -> Frame:
     """Slices a frame's head. Raises `Malformed` for anything but the one layout."""
-    if len(data) > MAX_FRAME:
-        raise Malformed("frame", f"{len(data)} bytes, at most {MAX_FRAME}")
     if len(data) < HEAD + 1 + TAG:
         raise Malformed("frame", f"need at least {HEAD + 1 + TAG} bytes, found {len(data)}")
     if data[:_KID_AT] != _START or data[_IV_AT:_SEQ_AT] != _IV or data[40] != 0xA0 or data[25] > 1:
@@ -91,7 +89,9 @@ def parse_frame(data: bytes) -> Frame:
 
 def ciphertext_of(data: bytes) -> bytes:
     """The ciphertext (with its tag) at the end of a frame. Raises `Malformed` unless its head is the shortest one for
-    exactly the bytes that follow."""
+    exactly the bytes that follow, and for a frame larger than `MAX_FRAME`."""
+    if len(data) > MAX_FRAME:
+        raise Malformed("frame", f"{len(data)} bytes, at most {MAX_FRAME}")
     size = len(data) - HEAD
     size -= 1 if size <= 24 else 2 if size <= 257 else 3 if size <= 65538 else 5
     if size < TAG or data[HEAD : len(data) - size] != cbor.bytes_head(size):
