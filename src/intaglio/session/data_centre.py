@@ -10,7 +10,7 @@ Accept and the keys in one transaction, and sends no copy of the Accept before t
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from intaglio.errors import LocalProtocolError, Malformed, Rejected
 from intaglio.reasons import Reason
@@ -41,7 +41,7 @@ class Accepted:
 
     accept: bytes
     receiver: UpReceiver
-    down_secret: bytes
+    down_secret: bytes = field(repr=False)
     result: Result
 
     def down_sender(self, session: SessionId) -> Sender:
