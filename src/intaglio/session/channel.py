@@ -42,6 +42,7 @@ MAX_EPOCHS_AHEAD = 4
 """Epochs beyond the newest proven one that a frame may name: each costs a derivation that a forger could make us do."""
 
 _REKEY = Kind.REKEY
+_LAST_EPOCH = 2**32 - 1
 
 Sign = Callable[[int, bytes], bytes]
 """(sequence, signed part) -> 64-byte signature by G over `epoch0_body`."""
@@ -96,7 +97,10 @@ class Sender:
         return self.advance(schedule.next_secret(self._secret, self.session, self.direction, self.epoch + 1))
 
     def advance(self, secret: bytes) -> bytes:
-        """The last frame of this epoch; `secret` is the next epoch's."""
+        """The last frame of this epoch; `secret` is the next epoch's. Raises `Rejected(EPOCH_EXHAUSTED)` where the
+        frame's four bytes can't name another epoch."""
+        if self.epoch >= _LAST_EPOCH:
+            raise Rejected(Reason.EPOCH_EXHAUSTED, expected="a new session", found=f"epoch {self.epoch}")
         data = self._seal(contents.encode_control(Kind.REKEY, self.epoch + 1))
         self.epoch += 1
         self._secret = secret
@@ -165,7 +169,8 @@ class UpReceiver:
         self._verify: Ed25519PublicKey | None = None
         self._material: dict[int, bytes] = {}
         self._hot: EpochKey | None = None
-        self._closing: dict[int, tuple[int, UnixTime]] = {}
+        self._closing: dict[int, tuple[int, UnixTime]] = {}  # epoch: its highest possible number, and since when
+        self._settled = 0  # nothing is waited for below it: all came or was given up
         self._newest = 0
         self._chain = b""
         self._reader = ContentReader()
@@ -207,27 +212,26 @@ class UpReceiver:
         return Opened(sequence, key.epoch, kind, body, content)
 
     def commit(self, opened: Opened, at: UnixTime) -> None:
-        """Marks a stored frame as seen; after a rekey whose epoch is complete, destroys that epoch's key."""
+        """Marks a stored frame as seen. An epoch ends with its rekey or, should a host hold that back, with the first
+        frame of a later epoch; once it is complete, its key is destroyed."""
         self.seen.add(opened.sequence)
         if opened.epoch > self._newest:
             self._advance(opened.epoch)
         if opened.kind is _REKEY:
-            self._closing[opened.epoch] = (opened.sequence, at)
             self._advance(opened.epoch + 1)
-            self.changed = True
-        if self._closing:
-            for epoch, (last, _) in sorted(self._closing.items()):
-                if self.seen.complete_to(last):
-                    self._destroy(epoch)
+        if len(self._material) > 1:
+            self._close(opened, at)
 
     def give_up(self, at: UnixTime) -> tuple[tuple[int, int], ...]:
         """Destroys the keys of epochs that ended `EPOCH_GRACE` seconds ago, and names the runs of numbers that are
-        lost with them."""
-        lost: dict[tuple[int, int], None] = {}
+        lost with them, each once. Where an epoch's rekey is among them, so are numbers of the next epoch, which may
+        still arrive."""
+        lost: list[tuple[int, int]] = []
         for epoch, (last, since) in sorted(self._closing.items()):
-            if at - since >= EPOCH_GRACE:
-                lost.update(dict.fromkeys((low, high) for low, high in self.seen.gaps if high <= last))
-                self._destroy(epoch)
+            if at - since < EPOCH_GRACE:
+                break
+            lost += (gap for gap in self.seen.gaps if self._settled <= gap[0] <= last)
+            self._destroy(epoch, last)
         return tuple(lost)
 
     def encode(self) -> bytes:
@@ -235,13 +239,14 @@ class UpReceiver:
         fixed: list[cbor.Value] = [self.session, self._th, self._evidence, self._signing_key]
         material: list[cbor.Value] = [[epoch, keys] for epoch, keys in sorted(self._material.items())]
         closing: list[cbor.Value] = [[e, last, since] for e, (last, since) in sorted(self._closing.items())]
-        return cbor.labelled("up-receiver", *fixed, self._newest, self._chain, material, closing, self.seen.encode())
+        seen: list[cbor.Value] = [self._settled, self.seen.encode()]
+        return cbor.labelled("up-receiver", *fixed, self._newest, self._chain, material, closing, *seen)
 
     @classmethod
     def parse(cls, data: bytes) -> "UpReceiver":
         """Reads `encode`'s bytes. Raises `Malformed`."""
-        items = cbor.array(cbor.decode(data, "receiver"), "receiver", 10)
-        label, session, th, evidence, signing_key, newest, chain, material, closing, seen = items
+        items = cbor.array(cbor.decode(data, "receiver"), "receiver", 11)
+        label, session, th, evidence, signing_key, newest, chain, material, closing, settled, seen = items
         if (
             label != cbor.LABEL_PREFIX + "up-receiver"
             or not isinstance(material, list)
@@ -266,6 +271,7 @@ class UpReceiver:
             receiver._closing[epoch] = (last, UnixTime(since))
         receiver._newest = cbor.uint(newest, "receiver.newest")
         receiver._chain = cbor.bstr(chain, "receiver.chain", 32)
+        receiver._settled = cbor.uint(settled, "receiver.settled")
         receiver.seen = SeenSet.parse(cbor.bstr(seen, "receiver.seen"))
         return receiver
 
@@ -293,7 +299,22 @@ class UpReceiver:
             self._material[self._newest] = schedule.epoch_keys(self._chain, self.session, Direction.UP, self._newest)
             self.changed = True
 
-    def _destroy(self, epoch: int) -> None:
+    def _close(self, opened: Opened, at: UnixTime) -> None:
+        """Ends the epochs before this frame's, and its own where it is a rekey; destroys those that are complete."""
+        for epoch in self._material:
+            if epoch < opened.epoch or (epoch == opened.epoch and opened.kind is _REKEY):
+                bound = opened.sequence if epoch == opened.epoch else max(opened.sequence - 1, 0)
+                last, since = self._closing.get(epoch, (None, at))
+                if last is None or bound < last:
+                    self._closing[epoch] = (bound, since)
+                    self.changed = True
+        for epoch, (last, _) in sorted(self._closing.items()):
+            if not self.seen.covers(self._settled, last):
+                break
+            self._destroy(epoch, last)
+
+    def _destroy(self, epoch: int, last: int) -> None:
+        self._settled = max(self._settled, last + 1)
         self._closing.pop(epoch, None)
         self._material.pop(epoch, None)
         if self._hot is not None and self._hot.epoch == epoch:

@@ -52,9 +52,10 @@ class SeenSet:
         """The highest number seen, or -1."""
         return self.next - 1
 
-    def complete_to(self, number: int) -> bool:
-        """Whether 0 to `number` have all been seen."""
-        return bool(self._firsts) and self._firsts[0] == 0 and self._lasts[0] >= number
+    def covers(self, first: int, last: int) -> bool:
+        """Whether `first` to `last` have all been seen; true where that is no number."""
+        at = bisect_right(self._firsts, first) - 1
+        return first > last or (at >= 0 and self._lasts[at] >= last)
 
     def check(self, number: int) -> None:
         """Raises `Rejected`: REPLAY for a number already seen, REPLAY_STATE_FULL for one too many intervals."""
