@@ -7,12 +7,17 @@ import pytest
 from intaglio.reasons import Reason
 from intaglio.sim.draft import Draft, Evidence
 from intaglio.sim.faults import FAULTS, Fault
+from intaglio.sim.signing import signer_of
 from intaglio.sim.world import Lab
 from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
-from intaglio.verify.verdict import Verdict
+from intaglio.verify.policy import Policy
+from intaglio.verify.verdict import Decision, Verdict
 from intaglio.wire.collateral import SgxCollateral
 from tests.sim.conftest import IMAGE, NOON
+
+DATA = bytes(range(64))
+"""The report data of an honest draft: what this session wants to see."""
 
 ALL = [pytest.param(each, id=name) for name, each in FAULTS.items()]
 
@@ -55,6 +60,50 @@ def test_each_fault_changes_something_and_leaves_the_lab_alone(lab: Lab, each: F
     assert broken.at == NOON
     assert (lab.published, lab.records) == (published, records)
     assert judge(Draft.of(lab, IMAGE, NOON).build()).genuine
+
+
+def policy(lab: Lab, *, by_signer: bool) -> Policy:
+    """What a careful data centre writes: this program (or this product of this vendor), current, on this machine."""
+    signer = signer_of(lab.vendor).hex()
+    measured = (
+        f'mr_signer = "{signer}"\nisv_prod_id = 1\nmin_isv_svn = 1\npin = "measured"\ndangerous_unpinned = true'
+        if by_signer
+        else f'mr_enclave = ["{IMAGE.mr_enclave().hex()}"]\npin = "measured"'
+    )
+    return Policy.parse(
+        f"""
+        [[accept]]
+        name = "meter"
+        tee = "sgx"
+        {measured}
+        tcb = ["UpToDate"]
+        advisories = []
+        min_tcb_evaluation_number = 17
+        debug = false
+        platforms = ["{lab.records["alpha"].facts.ppid.hex()}"]
+        max_session_age = "24h"
+        max_offer_age = "1h"
+        heartbeat = "none"
+        """
+    )
+
+
+@pytest.mark.parametrize("by_signer", [False, True])
+def test_the_honest_draft_is_acceptable(lab: Lab, by_signer: bool) -> None:
+    verdict = judge(Draft.of(lab, IMAGE, NOON).build())
+    decided = policy(lab, by_signer=by_signer).appraise(verdict, report_data=DATA, pin_hash=None)
+    assert decided.decision is Decision.ACCEPTED
+    assert decided.reasons == ()
+
+
+@pytest.mark.parametrize("each", [each for each in ALL if FAULTS[str(each.id)].by_policy])
+def test_what_is_genuine_but_unwanted_is_refused_by_a_sound_policy(lab: Lab, each: Fault) -> None:
+    draft = Draft.of(lab, IMAGE, NOON)
+    each.apply(draft)
+    by_signer = each.reason in (Reason.WRONG_SIGNER, Reason.WRONG_PRODUCT, Reason.SVN_TOO_LOW)
+    decided = policy(lab, by_signer=by_signer).appraise(judge(draft.build()), report_data=DATA, pin_hash=None)
+    assert decided.decision is Decision.REJECTED
+    assert decided.reasons == (each.reason, *each.also)
 
 
 def test_every_fault_tells_its_story() -> None:

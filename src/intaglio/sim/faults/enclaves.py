@@ -85,7 +85,7 @@ def stranger_platform(draft: Draft) -> None:
     draft.become(Draft.of(lab, draft.image, draft.at, platform="stranger", report_data=draft.body.report_data))
 
 
-@fault(Reason.TCB_STATUS, by_policy=True)
+@fault(Reason.TCB_STATUS, by_policy=True, also=(Reason.ADVISORY,))
 def outdated_platform(draft: Draft) -> None:
     """a platform without the last microcode update"""
     facts, name = draft.machine.record.facts, draft.machine.record.name
