@@ -16,3 +16,8 @@ def world(request: pytest.FixtureRequest) -> World:
 def session() -> Session:
     """An established session of suite 1: frames do not depend on the suite."""
     return World().meet()
+
+
+@pytest.fixture(params=list(Suite), ids=str)
+def suite(request: pytest.FixtureRequest) -> Suite:
+    return Suite(request.param)
