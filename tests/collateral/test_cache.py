@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from intaglio.collateral.cache import CachedSource, Rollback
+from intaglio.collateral.cache import RETRY_SECONDS, CachedSource, Rollback
 from intaglio.collateral.source import DirectorySource, freshness, issuing_ca
 from intaglio.errors import Malformed, Unavailable
 from intaglio.sim.pki import DAY
@@ -97,6 +97,34 @@ def test_an_outage_without_a_held_set_is_unavailable(kit: Kit) -> None:
     assert not kit.folder.exists()
 
 
+@pytest.mark.parametrize("failure", [Unavailable("down"), Malformed("tcbInfo", "nonsense")])
+def test_a_failing_service_is_not_asked_for_every_hello(kit: Kit, failure: Exception) -> None:
+    kit.service.failure = failure
+    for seconds in (0, 1, RETRY_SECONDS - 1):
+        with pytest.raises(type(failure), match=str(failure)):
+            kit.get(NOON + seconds)
+    assert kit.service.fetches == 1
+    kit.service.failure = None
+    assert freshness(kit.get(NOON + RETRY_SECONDS)).fmspc == DEFAULT_FMSPC
+
+
+def test_strangers_names_fill_no_memory(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("intaglio.collateral.cache.MAX_PAUSES", 10)
+    kit.service.failure = Unavailable("no such family")
+    for number in range(100):
+        with pytest.raises(Unavailable):
+            kit.source.get(f"{number:012x}", "platform", NOON)
+    assert len(kit.source._pauses) <= 10
+
+
+def test_what_another_process_fetched_is_used(kit: Kit) -> None:
+    first = kit.get()
+    other = CachedSource(Service(kit.service.lab, UnixTime(NOON + 20 * DAY)), kit.folder)
+    renewed = other.get(DEFAULT_FMSPC, "platform", UnixTime(refresh_time(first)))
+    assert kit.get(refresh_time(first)) == renewed
+    assert kit.service.fetches == 1
+
+
 def refresh_time(collateral: SgxCollateral) -> int:
     return freshness(collateral).next_update - 1
 
@@ -150,7 +178,7 @@ def test_a_broken_file_is_fetched_again(kit: Kit, content: bytes) -> None:
     kit.restart()
     assert freshness(kit.get()) == freshness(first)
     assert kit.service.fetches == 2
-    assert SgxCollateral.parse_json(path.read_bytes())
+    assert freshness(SgxCollateral.parse_json(path.read_bytes())) == freshness(first)
 
 
 def test_collateral_of_another_family_is_not_kept(kit: Kit) -> None:

@@ -27,7 +27,11 @@ REFRESH_FRACTION = 10
 """Ask again once a tenth of the lifetime is left: three days of Intel's thirty, time for a person to repair
 things."""
 RETRY_SECONDS = 60
-"""After a failed refresh of a set that is still good, how long not to ask again."""
+"""After a failure, how long not to ask again: each hello that waits for collateral would ask otherwise."""
+LOCKS = 64
+"""Keys share this many locks, so that names chosen by strangers can't make locks without end."""
+MAX_PAUSES = 1024
+"""Failures remembered, for the same reason; there are a few dozen platform families in the world."""
 
 _log = logging.getLogger("intaglio.collateral")
 _KEY = re.compile(r"[0-9a-f]{12}-(?:platform|processor)")
@@ -58,64 +62,80 @@ class _Held:
     facts: Freshness
 
 
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    """The service failed or went back: until then it is not asked again, and what it said is said again."""
+
+    until: UnixTime
+    failure: Unavailable | Malformed | None
+
+
 class CachedSource:
     """A `CollateralSource` over a fetcher. `report` is told of rollbacks; by default they go to the log as
-    warnings."""
+    warnings. Several processes may share the folder."""
 
     def __init__(self, fetcher: Fetcher, folder: Path, report: Callable[[Rollback], None] | None = None) -> None:
         self._fetcher = fetcher
         self._folder = folder
         self._report = report or _warn
         self._held: dict[str, _Held] = {}
-        self._not_before: dict[str, UnixTime] = {}
-        self._locks: dict[str, Lock] = {}
-        self._guard = Lock()
+        self._pauses: dict[str, _Pause] = {}
+        # One fetch for each key at a time: a restart of a fleet must not become a stampede on the service.
+        self._locks = [Lock() for _ in range(LOCKS)]
 
     def get(self, fmspc: str, ca: str, at: UnixTime) -> SgxCollateral:
         """The held set while it is fresh at `at`, else a fetched one. While the service is down, the held set
         as long as it has not expired. Raises `Unavailable`, `Malformed` (the service answers nonsense and
         nothing good is held), `ValueError` for names that are not Intel's."""
-        key = f"{fmspc.lower()}-{ca}"
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"fmspc {fmspc!r} or ca {ca!r} is not a name of Intel's API")
-        with self._guard:
-            lock = self._locks.setdefault(key, Lock())
-        # One fetch for each key at a time: a restart of a fleet must not become a stampede on the service.
-        with lock:
+        key = _key(fmspc, ca)
+        with self._lock(key):
             return self._get(key, fmspc.lower(), ca, at)
 
     def forget(self, fmspc: str, ca: str) -> None:
         """Drops the held set, because it turned out to be forged or broken."""
-        key = f"{fmspc.lower()}-{ca}"
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"fmspc {fmspc!r} or ca {ca!r} is not a name of Intel's API")
-        with self._guard:
+        key = _key(fmspc, ca)
+        with self._lock(key):
             self._held.pop(key, None)
-            self._not_before.pop(key, None)
+            self._pauses.pop(key, None)
             self._path(key).unlink(missing_ok=True)
 
+    def _lock(self, key: str) -> Lock:
+        return self._locks[hash(key) % LOCKS]
+
     def _get(self, key: str, fmspc: str, ca: str, at: UnixTime) -> SgxCollateral:
-        held = self._held.get(key) or self._load(key)
-        if (
-            held
-            and (at < _refresh_time(held.facts) or at < self._not_before.get(key, 0))
-            and at <= held.facts.next_update
-        ):
+        held = self._held.get(key)
+        if held and _fresh(held, at):
+            return held.collateral
+        pause = self._pauses.get(key)
+        if pause and at < pause.until:
+            return _bridged(held, at, pause.failure, pause.until - at)
+        held = self._newest(key)
+        if held and _fresh(held, at):
             return held.collateral
         try:
             offered = self._fetch(fmspc, ca)
         except (Unavailable, Malformed) as error:
-            if held is None or at > held.facts.next_update:
-                raise
-            _log.warning("collateral for %s can't be refreshed, the held set is good until %d: %s", key,
-                         held.facts.next_update, error)  # fmt: skip
-            self._not_before[key] = UnixTime(at + RETRY_SECONDS)
-            return held.collateral
+            _log.warning("collateral for %s can't be fetched: %s", key, error)
+            self._pause(key, at, error)
+            return _bridged(held, at, error, None)
         if held and self._rolled_back(fmspc, ca, held.facts, offered.facts):
-            self._not_before[key] = UnixTime(at + RETRY_SECONDS)
+            self._pause(key, at, None)
             return held.collateral
         self._keep(key, offered)
         return offered.collateral
+
+    def _newest(self, key: str) -> _Held | None:
+        """The newer of what this process holds and what lies in the folder, where another may have put it."""
+        ours, theirs = self._held.get(key), self._load(key)
+        if theirs and (ours is None or theirs.facts.tcb_info.issued > ours.facts.tcb_info.issued):
+            self._held[key] = theirs
+            return theirs
+        return ours
+
+    def _pause(self, key: str, at: UnixTime, failure: Unavailable | Malformed | None) -> None:
+        if len(self._pauses) >= MAX_PAUSES:
+            self._pauses.clear()
+        self._pauses[key] = _Pause(UnixTime(at + RETRY_SECONDS), failure)
 
     def _fetch(self, fmspc: str, ca: str) -> _Held:
         collateral = self._fetcher.collateral(fmspc, ca)
@@ -140,7 +160,7 @@ class CachedSource:
 
     def _keep(self, key: str, offered: _Held) -> None:
         self._held[key] = offered
-        self._not_before.pop(key, None)
+        self._pauses.pop(key, None)
         self._folder.mkdir(parents=True, exist_ok=True)
         _replace(self._path(key), offered.collateral.encode_json())
 
@@ -154,16 +174,36 @@ class CachedSource:
         except (Malformed, OSError) as error:
             _log.warning("cached collateral %s can't be read, fetching it again: %s", self._path(key), error)
             return None
-        self._held[key] = held
         return held
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.json"
 
 
-def _refresh_time(facts: Freshness) -> int:
+def _key(fmspc: str, ca: str) -> str:
+    key = f"{fmspc.lower()}-{ca}"
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"fmspc {fmspc!r} or ca {ca!r} is not a name of Intel's API")
+    return key
+
+
+def _fresh(held: _Held, at: UnixTime) -> bool:
+    facts = held.facts
     lifetime = facts.next_update - min(facts.tcb_info.issued, facts.qe_identity.issued)
-    return facts.next_update - max(0, lifetime) // REFRESH_FRACTION
+    return at < facts.next_update - max(0, lifetime) // REFRESH_FRACTION
+
+
+def _bridged(
+    held: _Held | None, at: UnixTime, failure: Unavailable | Malformed | None, seconds: int | None
+) -> SgxCollateral:
+    """What is held, until it expires; then the failure once more (`seconds`: until the service is asked again)."""
+    if held and at <= held.facts.next_update:
+        return held.collateral
+    if isinstance(failure, Malformed):
+        raise Malformed(failure.field, failure.problem) from failure
+    what = str(failure) if failure else "the service offers only older collateral than the expired set that is held"
+    retry = seconds if seconds is not None else failure.retry_after if failure else RETRY_SECONDS
+    raise Unavailable(what, retry_after=retry) from failure
 
 
 def _warn(rollback: Rollback) -> None:
