@@ -1,0 +1,188 @@
+"""Evidence and what it is judged by: quotes, reports, collateral, certificates, revocation lists."""
+
+from intaglio.cli.formats.facts import Facts, Format, When
+from intaglio.errors import Malformed
+from intaglio.verify.evidence import Kind, classify
+from intaglio.verify.verdict import identity_json
+from intaglio.wire.collateral import EnclaveIdentity, SgxCollateral, TcbInfo
+from intaglio.wire.dcap import CertificationType, Quote
+from intaglio.wire.pck import PckExtension
+from intaglio.wire.sgx import REPORT_BODY_SIZE, ReportBody
+from intaglio.wire.x509 import Certificate, RevocationList, decode_crl, read_pem_chain
+
+__all__ = ["EVIDENCE_FORMATS", "TEXT_FORMATS"]
+
+_LOCAL_REPORT_SIZE = 432
+
+
+def read_quote(data: bytes) -> Facts:
+    quote = Quote.parse(data)
+    header = quote.header
+    return {
+        "version": header.version,
+        "tee": header.tee.value,
+        "attestation_key_type": header.attestation_key_type,
+        "qe_vendor_id": header.qe_vendor_id,
+        "qe_svn": header.qe_svn,
+        "pce_svn": header.pce_svn,
+        "user_data": header.user_data,
+        "report": identity_json(quote.body) if isinstance(quote.body, ReportBody) else {"td_report": quote.body},
+        "attestation_key": quote.attestation_key,
+        "quoting_enclave": identity_json(quote.qe_report),
+        "qe_auth_data": quote.qe_auth_data,
+        "certification": _certification(quote),
+        "padding": quote.padding,
+        "note": "what a quote says is only true if `intaglio verify` says genuine",
+    }
+
+
+def _certification(quote: Quote) -> Facts:
+    data = quote.certification
+    kind = CertificationType(data.kind).name if data.kind in list(CertificationType) else "unknown"
+    facts: dict[str, object] = {"type": f"{data.kind} ({kind})"}
+    if data.kind in (CertificationType.PCK_LEAF, CertificationType.PCK_CHAIN):
+        facts["certificates"] = [_certificate(Certificate.parse(der)) for der in read_pem_chain(data.data)]
+    elif data.identifier is not None:
+        known = data.identifier
+        facts |= {"ppid": known.ppid, "cpu_svn": known.cpu_svn, "pce_svn": known.pce_svn, "pce_id": known.pce_id}
+    else:
+        facts["data"] = data.data
+    return facts
+
+
+def read_report(data: bytes) -> Facts:
+    report = ReportBody.parse(data[:REPORT_BODY_SIZE])
+    facts: dict[str, object] = dict(identity_json(report))
+    if len(data) == _LOCAL_REPORT_SIZE:
+        facts |= {"key_id": data[REPORT_BODY_SIZE:-16], "mac": data[-16:]}
+    return {**facts, "note": "a report without a quote proves nothing outside the machine that made it"}
+
+
+def read_recognised(data: bytes) -> Facts:
+    tee, kind = classify(data)
+    return {"tee": tee.value, "kind": kind.value, "size": len(data), "note": "this release can't take it apart"}
+
+
+def read_collateral(data: bytes) -> Facts:
+    collateral = SgxCollateral.parse_json(data)
+    info, identity = TcbInfo.parse(collateral.tcb_info), EnclaveIdentity.parse(collateral.qe_identity)
+    return {
+        "fmspc": info.fmspc,
+        "pce_id": info.pce_id,
+        "tcb_info": {
+            "id": info.id,
+            "version": info.version,
+            "issued": When(info.issue_date),
+            "next_update": When(info.next_update),
+            "evaluation_number": info.evaluation_number,
+            "levels": [
+                f"{level.status.value} from {level.sgx_components.hex()}, PCE {level.pce_svn}"
+                + (f" ({', '.join(level.advisory_ids)})" if level.advisory_ids else "")
+                for level in info.levels
+            ],
+        },
+        "qe_identity": {
+            "id": identity.id,
+            "version": identity.version,
+            "issued": When(identity.issue_date),
+            "next_update": When(identity.next_update),
+            "evaluation_number": identity.evaluation_number,
+            "mr_signer": identity.mr_signer,
+            "isv_prod_id": identity.isv_prod_id,
+            "levels": [f"{level.status.value} from ISVSVN {level.isv_svn}" for level in identity.levels],
+        },
+        "root_ca_crl": _optional_crl(collateral.root_ca_crl),
+        "pck_crl": _optional_crl(collateral.pck_crl),
+        "digest": collateral.digest,
+        "note": "nothing here is verified",
+    }
+
+
+def read_pem(data: bytes) -> Facts:
+    return {"certificates": [_certificate(Certificate.parse(der)) for der in read_pem_chain(data)]}
+
+
+def read_der(data: bytes) -> Facts:
+    """A certificate or a revocation list."""
+    try:
+        return {"certificates": [_certificate(Certificate.parse(data))]}
+    except Malformed:
+        return _crl(data)
+
+
+def _certificate(certificate: Certificate) -> Facts:
+    facts: dict[str, object] = {
+        "subject": certificate.common_name,
+        "serial": f"{certificate.serial:x}",
+        "not_before": When(certificate.not_before),
+        "not_after": When(certificate.not_after),
+        "authority": certificate.is_ca,
+        "public_key": certificate.public_key,
+    }
+    if certificate.sgx_extension is None:
+        return facts
+    extension = PckExtension.parse(certificate.sgx_extension)
+    return facts | {
+        "platform": {
+            "fmspc": extension.fmspc,
+            "ppid": extension.ppid,
+            "pce_id": extension.pce_id,
+            "components": extension.components,
+            "pce_svn": extension.pce_svn,
+            "platform_instance_id": extension.platform_instance_id,
+            "dynamic": extension.dynamic,
+            "cached_keys": extension.cached_keys,
+            "smt": extension.smt,
+        }
+    }
+
+
+def _optional_crl(der: bytes) -> Facts | str:
+    return _crl(der) if der else "missing"
+
+
+def _crl(der: bytes) -> Facts:
+    found = RevocationList.parse(der)
+    return {
+        "issuer": found.issuer_name,
+        "this_update": When(found.this_update),
+        "next_update": None if found.next_update is None else When(found.next_update),
+        "revoked": [f"{serial:x}" for serial in sorted(found.revoked)],
+    }
+
+
+def _is(*kinds: Kind) -> "_Recogniser":
+    return _Recogniser(frozenset(kinds))
+
+
+class _Recogniser:
+    """Whether bytes look like one of these kinds of evidence."""
+
+    def __init__(self, kinds: frozenset[Kind]) -> None:
+        self._kinds = kinds
+
+    def __call__(self, data: bytes) -> bool:
+        try:
+            return classify(data)[1] in self._kinds
+        except Malformed:
+            return False
+
+
+TEXT_FORMATS = (
+    Format("certificate chain (PEM)", lambda data: data.startswith(b"-----BEGIN CERTIFICATE-----"), read_pem),
+    Format(
+        "certificate revocation list (PEM)",
+        lambda data: data.startswith(b"-----BEGIN X509 CRL-----"),
+        lambda data: _crl(decode_crl(data)),
+    ),
+    Format("SGX collateral", lambda data: data.lstrip()[:1] == b"{" and b'"tcb_info"' in data, read_collateral),
+)
+EVIDENCE_FORMATS = (
+    Format("certificate or revocation list (DER)", lambda data: data.startswith(b"\x30\x82"), read_der),
+    Format("quote", _is(Kind.ECDSA_QUOTE), read_quote),
+    Format("SEV-SNP report", _is(Kind.SNP_REPORT), read_recognised),
+    Format("Nitro attestation document", _is(Kind.NITRO_DOCUMENT), read_recognised),
+    Format("IAS report", _is(Kind.IAS_REPORT), read_recognised),
+    Format("EPID quote", _is(Kind.EPID_QUOTE), read_recognised),
+    Format("SGX report", lambda data: len(data) in (REPORT_BODY_SIZE, _LOCAL_REPORT_SIZE), read_report),
+)

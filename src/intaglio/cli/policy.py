@@ -1,0 +1,96 @@
+"""`intaglio policy check`: is this policy file sound?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from intaglio.cli.console import clean, examples, line, note, print_json, table
+from intaglio.cli.failure import Commands, Exit
+from intaglio.cli.reading import read_bytes
+
+if TYPE_CHECKING:
+    from intaglio.verify.policy import Policy, Workload
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    group = typer.Typer(
+        cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="Look after the data centre's policy."
+    )
+    group.command(
+        epilog=examples(
+            "intaglio policy check policy.toml",
+            "intaglio policy check policy.toml --json | jq .problems",
+        )
+    )(check)
+    app.add_typer(group, name="policy")
+
+
+def check(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The policy, TOML with one [[accept]] table a workload.")
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List everything that is wrong with a policy.
+
+    It is read as the gateway reads it: a missing rule is an error and so is an unknown key, because nothing is
+    accepted by default. Rules that weaken the policy are pointed out.
+
+    Exit status: 0 if a gateway would start with it, 1 if not, 2 if it can't be read.
+    """
+    from intaglio.verify.policy import Policy, PolicyError  # noqa: PLC0415
+
+    try:
+        policy = Policy.parse(read_bytes(file))
+    except PolicyError as error:
+        if json:
+            print_json({"valid": False, "problems": list(error.problems), "hash": None, "workloads": []})
+        else:
+            for problem in error.problems:
+                line(f"{file}: {clean(problem)}", style="red")
+            note(f"{len(error.problems)} problem{'s' if len(error.problems) != 1 else ''}; no gateway starts with this")
+        raise typer.Exit(Exit.FAILED) from error
+    if json:
+        workloads = [_to_json(workload) for workload in policy.workloads]
+        print_json({"valid": True, "problems": [], "hash": policy.hash.hex(), "workloads": workloads})
+        return
+    _show(policy)
+
+
+def _show(policy: "Policy") -> None:
+    rows = [
+        (w.name, w.tee.value, _identity(w), ", ".join(sorted(s.value for s in w.tcb)), w.pin.where)
+        for w in policy.workloads
+    ]
+    table(("WORKLOAD", "TEE", "WHO", "TCB", "PIN"), rows)
+    for workload in policy.workloads:
+        for danger in _dangers(workload):
+            line(f"{workload.name}: {danger}", style="bold yellow")
+    line(f"valid; policy hash {policy.hash.hex()}", style="green")
+
+
+def _identity(workload: "Workload") -> str:
+    from intaglio.verify.policy import SignedBy  # noqa: PLC0415
+
+    measured = workload.measured_by
+    if isinstance(measured, SignedBy):
+        return (
+            f"signer {measured.mr_signer.hex()[:16]}... product {measured.isv_prod_id} from SVN {measured.min_isv_svn}"
+        )
+    return ", ".join(f"{each.hex()[:16]}..." for each in sorted(measured))
+
+
+def _dangers(workload: "Workload") -> list[str]:
+    found = {
+        "dangerous_allow_debug: the host can read and change everything inside": workload.dangerous_allow_debug,
+        "dangerous_allow_privileged: the enclave may derive provisioning keys": workload.dangerous_allow_privileged,
+        "dangerous_unpinned: the enclave may talk to another data centre": workload.dangerous_unpinned,
+    }
+    return [text for text, present in found.items() if present]
+
+
+def _to_json(workload: "Workload") -> dict[str, object]:
+    return {"name": workload.name, "tee": workload.tee.value, "dangers": _dangers(workload)}

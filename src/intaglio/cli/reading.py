@@ -1,0 +1,51 @@
+"""Files as people have them: bytes, or the same bytes as hexadecimal or base64 text, with or without line breaks."""
+
+import base64
+import binascii
+import re
+import sys
+from pathlib import Path
+
+from intaglio.cli.failure import Usage
+
+__all__ = ["MAX_FILE", "dearmoured", "read_bytes"]
+
+MAX_FILE = 16 << 20
+"""The largest thing that any command reads is collateral with a long revocation list."""
+
+_HEX = re.compile(rb"(?:0[xX])?((?:[0-9A-Fa-f]{2})+)")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
+_SHORTEST = 16
+"""Bytes of text: below that, anything is hexadecimal by accident."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file, or standard input for `-`. Raises OSError, and `Usage` for more than `MAX_FILE` bytes."""
+    if str(path) == "-":
+        data = sys.stdin.buffer.read(MAX_FILE + 1)
+    else:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise Usage(f"{path}: more than {MAX_FILE} bytes")
+    return data
+
+
+def dearmoured(data: bytes) -> tuple[bytes, str]:
+    """What `data` stands for, and how it was written: `raw`, `hexadecimal` or `base64`.
+
+    Bytes that are no text, and text that is neither, are returned as they are.
+    """
+    text = b"".join(data.split())
+    if len(text) < _SHORTEST:
+        return data, "raw"
+    found = _HEX.fullmatch(text)
+    if found:
+        return bytes.fromhex(found[1].decode("ascii")), "hexadecimal"
+    if _BASE64.fullmatch(text):
+        standard = text.rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))
+        try:
+            return base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True), "base64"
+        except binascii.Error:
+            pass  # a multiple of four and one: no base64, so it stands for itself
+    return data, "raw"

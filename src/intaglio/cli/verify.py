@@ -1,0 +1,145 @@
+"""`intaglio verify`: is this evidence genuine, and does this policy want it?"""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from intaglio.cli.console import examples, print_json
+from intaglio.cli.failure import Exit, Usage
+from intaglio.cli.reading import dearmoured, read_bytes
+
+if TYPE_CHECKING:
+    from intaglio.types import UnixTime
+    from intaglio.verify.chain import Roots
+    from intaglio.verify.policy import Policy
+    from intaglio.verify.verdict import Verdict
+    from intaglio.wire.collateral import SgxCollateral
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples(
+            "intaglio verify quote.bin --collateral collateral.json",
+            "intaglio verify quote.hex --collateral coll.json --at 1751624924     as of July 2025",
+            "intaglio verify quote.bin --collateral coll.json --policy policy.toml",
+            "intaglio verify quote.bin --collateral a.json --collateral b.json --json | jq .tcb_status",
+        )
+    )(verify)
+
+
+def verify(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Evidence: raw bytes, hexadecimal or base64; - for standard input.")
+    ],
+    collateral: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="What it is judged by (JSON); of several, the one that fits the platform and the time."
+        ),
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also say whether this policy (TOML) accepts it.")
+    ] = None,
+    pin: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The data centre's NAME.pub, for policies with a config_id pin.")
+    ] = None,
+    at: Annotated[
+        int | None,
+        typer.Option(metavar="UNIX_TIME", min=0, max=2**53, help="Judge as of this Unix time. [default: now]"),
+    ] = None,
+    lab: Annotated[
+        list[Path] | None, typer.Option(metavar="ROOT.pem", help="Also trust the root of this simulated platform.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", "-a", help="Show every check, not only what is remarkable.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON: the whole verdict.")] = False,
+) -> None:
+    """Judge evidence: genuine, accepted, or neither?
+
+    Did real hardware make it, what does it run, and how current is the platform?
+
+    Without --policy this says whether the evidence is genuine, not whether you should trust what runs. Nothing is
+    fetched: a verdict depends on the files you give and on the time, so it is the same on every machine.
+
+    Exit status: 0 genuine (and accepted, with --policy), 1 not, 3 undecidable, 2 something you gave can't be read.
+    """
+    from intaglio.cli.collateral_files import choose, read_collateral_files  # noqa: PLC0415
+    from intaglio.cli.verdict_text import show_verdict  # noqa: PLC0415
+    from intaglio.types import UnixTime  # noqa: PLC0415
+
+    data = read_bytes(file)
+    rules = _read_policy(policy)
+    pin_hash = _read_pin(pin)
+    roots = _roots(lab or [])
+    files = read_collateral_files(collateral or [])
+    moment = UnixTime(int(time.time()) if at is None else at)
+    evidence, written = dearmoured(data)
+    chosen = choose(files, evidence, moment)
+    verdict, kind = _judge(evidence, chosen.collateral if chosen else None, moment, roots)
+    if rules is not None:
+        verdict = rules.appraise(verdict, report_data=None, pin_hash=pin_hash)
+    if json:
+        known = {} if kind else {"tee": None}
+        source = str(chosen.path) if chosen else None
+        print_json({**verdict.to_json(), **known, "kind": kind, "encoding": written, "collateral": source})
+    else:
+        show_verdict(verdict, kind=kind, source=f"{file} ({written}, {len(evidence):,} bytes)", every=every)
+    raise typer.Exit(_status(verdict))
+
+
+def _judge(
+    evidence: bytes, collateral: "SgxCollateral | None", at: "UnixTime", roots: "Roots"
+) -> "tuple[Verdict, str | None]":
+    """The verdict, and the kind of evidence; None for bytes that are no evidence at all, which get a verdict too."""
+    from intaglio.errors import Malformed  # noqa: PLC0415
+    from intaglio.verify.dcap import DcapVerifier  # noqa: PLC0415
+    from intaglio.verify.evidence import Verifier, classify  # noqa: PLC0415
+
+    try:
+        kind = classify(evidence)[1].value
+    except Malformed:
+        return DcapVerifier(roots).verify(evidence, collateral, at), None
+    return Verifier(roots).verify(evidence, collateral, at), kind
+
+
+def _status(verdict: "Verdict") -> Exit:
+    from intaglio.verify.verdict import Decision  # noqa: PLC0415
+
+    if verdict.genuine is None:
+        return Exit.UNDECIDABLE
+    if not verdict.genuine or verdict.decision is Decision.REJECTED:
+        return Exit.FAILED
+    return Exit.UNDECIDABLE if verdict.decision is Decision.UNDECIDABLE else Exit.OK
+
+
+def _read_policy(path: Path | None) -> "Policy | None":
+    from intaglio.verify.policy import Policy, PolicyError  # noqa: PLC0415
+
+    if path is None:
+        return None
+    try:
+        return Policy.parse(read_bytes(path))
+    except PolicyError as error:
+        raise Usage(f"{path}: not a policy: {error}") from error
+
+
+def _read_pin(path: Path | None) -> bytes | None:
+    from intaglio.cli.pins import read_pin  # noqa: PLC0415
+
+    return None if path is None else read_pin(path).hash
+
+
+def _roots(lab: list[Path]) -> "Roots":
+    from intaglio.errors import Malformed  # noqa: PLC0415
+    from intaglio.verify.chain import Roots  # noqa: PLC0415
+
+    roots = Roots.production()
+    for path in lab:
+        try:
+            roots |= Roots.lab(read_bytes(path))
+        except Malformed as error:
+            raise Usage(f"{path}: not a root certificate: {error}") from error
+    return roots

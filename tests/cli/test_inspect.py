@@ -1,0 +1,117 @@
+"""`inspect`: every format is recognised, shown, and refused when it is broken."""
+
+import base64
+import os
+from pathlib import Path
+
+import pytest
+
+from intaglio.cli.formats import identify
+from intaglio.errors import Malformed
+from intaglio.session.enclave import EnclaveHandshake
+from intaglio.session.offers import OfferTerms, make_offer
+from intaglio.session.signing import Signer, SigningKeys, certify
+from intaglio.sim.draft import Draft
+from intaglio.sim.loader import image_of
+from intaglio.sim.signing import EnclaveTerms, sign_enclave
+from intaglio.sim.world import Lab
+from intaglio.types import Tee, UnixTime
+from intaglio.wire.content import Record
+from intaglio.wire.identity import KeyCertificate, KeyUse, Pin, Suite
+from tests.cli.conftest import NOON, run
+
+
+@pytest.fixture(scope="module")
+def files(lab_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """One of each format, by the name under which it must be recognised."""
+    folder = tmp_path_factory.mktemp("inspect")
+    (folder / "meter.py").write_text("size = 100\n")
+    assert run("keygen", "dc", "--out", folder, "--key-file", folder / "secret").status == 0
+    lab = Lab.open(lab_folder)
+    made = Draft.of(lab, image_of(folder / "meter.py"), NOON).build()
+    identity, operational = SigningKeys.generate(os.urandom), SigningKeys.generate(os.urandom)
+    suite = Suite.ED25519_ML_DSA_65
+    certificate = certify(suite, identity, KeyCertificate(operational.public, KeyUse.OFFER, "dc", 0, 9))
+    terms = OfferTerms(UnixTime(1), UnixTime(2), UnixTime(3), 7, 0, bytes(32), "dc")
+    offer = make_offer(terms, Signer(suite, operational, certificate), os.urandom)
+    pin = Pin(suite, "dc", (identity.public,))
+    handshake = EnclaveHandshake(pin, Tee.SGX, os.urandom)
+    handshake.offer(offer.data)
+    hello = handshake.hello(lambda _: made.quote, {})
+    frames = [handshake.sender.protect([Record("get_size", "application/cbor", b"\x18d")]) for _ in range(2)]
+    mr_enclave = image_of(folder / "meter.py").mr_enclave()
+    return {
+        "quote": made.quote,
+        "SGX collateral": made.collateral.encode_json(),
+        "SGX report": made.quote[48:432],
+        "certificate chain (PEM)": (lab_folder / "root.pem").read_bytes(),
+        "certificate or revocation list (DER)": made.collateral.pck_crl,
+        "offer": offer.data,
+        "hello": hello,
+        "frames": b"".join(frames),
+        "data centre's pin": (folder / "dc.pub").read_bytes(),
+        "data centre's pin (CBOR)": pin.encode(),
+        "keystore": (folder / "dc.key").read_bytes(),
+        "SIGSTRUCT": sign_enclave(lab.vendor, mr_enclave, EnclaveTerms(), now=NOON).encode(),
+    }
+
+
+def test_every_format_is_recognised_and_shown(files: dict[str, bytes], tmp_path: Path) -> None:
+    for name, data in files.items():
+        file = tmp_path / "file"
+        file.write_bytes(data)
+        ran = run("inspect", file, "--json")
+        assert (ran.status, ran.json["kind"], ran.json["size"]) == (0, name, len(data))
+        shown = run("inspect", file)
+        assert shown.status == 0
+        assert name in shown.out
+        assert len(shown.out.splitlines()) > 1
+
+
+def test_armoured_files_are_recognised(files: dict[str, bytes]) -> None:
+    for name in ("quote", "offer", "frames", "SIGSTRUCT"):
+        assert identify(base64.encodebytes(files[name])).kind == name
+        assert identify(files[name].hex().encode()).kind == name
+
+
+def test_fields_are_those_of_the_file(files: dict[str, bytes]) -> None:
+    offer = run("inspect", "-", "--json", stdin=files["offer"]).json["facts"]
+    assert (offer["audience"], offer["epoch"], offer["not_after"]) == ("dc", 7, 2)
+    assert offer["key_certificate"]["uses"] == ["offer"]
+    assert len(offer["signed_by"]) == 2
+    frames = run("inspect", "-", "--json", stdin=files["frames"]).json["facts"]["frames"]
+    assert [frame["sequence"] for frame in frames] == [0, 1]
+    quote = run("inspect", "-", "--json", stdin=files["quote"]).json["facts"]
+    sigstruct = run("inspect", "-", "--json", stdin=files["SIGSTRUCT"]).json["facts"]
+    assert quote["report"]["mr_enclave"] == sigstruct["enclave_hash"]
+    assert sigstruct["debug_allowed"] is True
+
+
+def test_no_secret_of_a_keystore_is_shown(files: dict[str, bytes]) -> None:
+    assert run("inspect", "-", "--json", stdin=files["keystore"]).json["facts"].keys() == {"opened_with", "sealed"}
+
+
+@pytest.mark.parametrize("garbage", [b"", b"x", os.urandom(300), b"\x30\x82\x00\x01", b"-----BEGIN CERTIFICATE-----"])
+def test_garbage_gets_one_clear_line(garbage: bytes) -> None:
+    ran = run("inspect", "-", stdin=garbage)
+    assert (ran.status, ran.out, len(ran.err.splitlines())) == (1, "", 1)
+    assert run("inspect", "-", "--json", stdin=garbage).json["kind"] is None
+
+
+def test_a_broken_file_is_malformed_whatever_it_was(files: dict[str, bytes]) -> None:
+    for name, data in files.items():
+        for cut in (len(data) // 3, len(data) - 1):
+            try:
+                assert identify(data[:cut]).kind != name or name.startswith("certificate chain")
+            except Malformed as malformed:
+                assert malformed.field
+
+
+def test_nothing_from_a_file_reaches_the_terminal_raw(tmp_path: Path) -> None:
+    file = tmp_path / "nasty"
+    pin = Pin(Suite.ED25519, "dc\x1b[2J\nnot an attack", (SigningKeys.generate(os.urandom).public,))
+    file.write_bytes(pin.encode())
+    ran = run("inspect", file)
+    assert ran.status == 0
+    assert "\x1b" not in ran.out
+    assert "\\x1b[2J\\nnot an attack" in ran.out
