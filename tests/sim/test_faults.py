@@ -1,6 +1,7 @@
 """Every fault against the project's own verifier: exactly its reason, and nothing for what is genuine but unwanted."""
 
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import fields, replace
 
 import pytest
 
@@ -31,6 +32,47 @@ def test_the_honest_draft_is_genuine(lab: Lab) -> None:
     assert verdict.genuine is True
     assert verdict.reasons == ()
     assert verdict.simulated
+
+
+def version(number: int) -> Callable[[Draft], None]:
+    def change(draft: Draft) -> None:
+        draft.header = replace(draft.header, version=number)
+
+    return change
+
+
+def chain_in_another_order(draft: Draft) -> None:
+    draft.chain = [draft.chain[0], draft.chain[2], draft.chain[1]]
+
+
+def zero_padding(draft: Draft) -> None:
+    draft.edits.append(lambda quote: quote + bytes(100))
+
+
+def no_qe_auth_data(draft: Draft) -> None:
+    draft.qe_auth_data = b""
+    draft.recertify()
+
+
+def tcb_info_of_version_2(draft: Draft) -> None:
+    pcs, fmspc = draft.lab.pcs, draft.machine.record.fmspc
+    draft.tcb_info.content = pcs.tcb_info(pcs.edition(), fmspc, draft.at, version=2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [version(4), version(5), chain_in_another_order, zero_padding, no_qe_auth_data, tcb_info_of_version_2],
+    ids=["v4", "v5", "order", "padding", "auth data", "tcb info v2"],
+)
+def test_what_real_platforms_do_is_no_fault(lab: Lab, change: Callable[[Draft], None]) -> None:
+    draft = Draft.of(lab, IMAGE, NOON)
+    honest = draft.build()
+    change(draft)
+    evidence = draft.build()
+    assert (evidence.quote, evidence.collateral.tcb_info) != (honest.quote, honest.collateral.tcb_info)
+    verdict = judge(evidence)
+    assert verdict.genuine is True
+    assert verdict.reasons == ()
 
 
 @pytest.mark.parametrize("each", ALL)
