@@ -12,7 +12,7 @@ from typing import Self
 from intaglio.errors import Malformed, Rejected
 from intaglio.reasons import Reason
 from intaglio.verify.cache import Recent
-from intaglio.verify.ledger import Findings, Ledger, Step, Window
+from intaglio.verify.ledger import Ledger, Step, Window, common_span
 from intaglio.verify.signature import P256Key
 from intaglio.verify.verdict import Platform
 from intaglio.wire.pck import PckExtension
@@ -132,7 +132,8 @@ class PckChain:
     simulated: bool
     trusted: bool
     windows: tuple[Window, ...]
-    findings: Findings
+    span: Window
+    findings: Ledger
 
 
 def judge_chain(data: bytes, authorities: Authorities, ledger: Ledger) -> PckChain | None:
@@ -140,30 +141,32 @@ def judge_chain(data: bytes, authorities: Authorities, ledger: Ledger) -> PckCha
     own = Ledger()
     chain = _read_chain(data, authorities, own)
     platform = _judge(chain, authorities, own) if chain else None
-    ledger.take(own.findings)
+    ledger.take(own)
     return platform
 
 
 def _judge(chain: "_Chain", authorities: Authorities, own: Ledger) -> PckChain | None:
     leaf, ca, root = chain
-    holds = own.run(CHAIN, lambda: _check_signatures(leaf, ca, root, authorities))
+    keys = own.learn(CHAIN, lambda: _check_signatures(leaf, ca, root, authorities))
     own.run(CONSTRAINTS, lambda: _check_constraints(leaf, ca, root))
     own.run(ROLES, lambda: _check_roles(leaf, ca, root))
     own.run(ROOT, lambda: authorities.roots.check(root))
-    extension: list[PckExtension] = []
-    own.run(EXTENSION, lambda: extension.append(_read_extension(leaf)))
-    if not holds or not extension:
+    extension = own.learn(EXTENSION, lambda: _read_extension(leaf))
+    if keys is None or extension is None:
         return None
+    authority, key = keys
+    windows = tuple(window(certificate) for certificate in chain)
     return PckChain(
         leaf=leaf,
-        authority=authorities.authority(ca, root),
-        key=P256Key(leaf.public_key, Reason.CERTIFICATE_CHAIN),
-        extension=extension[0],
-        platform=_platform(extension[0]),
+        authority=authority,
+        key=key,
+        extension=extension,
+        platform=_platform(extension),
         simulated=authorities.roots.simulated(root),
         trusted=all(map(own.passed, (CONSTRAINTS, ROLES, ROOT))),
-        windows=tuple(window(certificate) for certificate in chain),
-        findings=own.findings,
+        windows=windows,
+        span=common_span(windows),
+        findings=own,
     )
 
 
@@ -212,9 +215,12 @@ def _read_chain(data: bytes, authorities: Authorities, own: Ledger) -> _Chain | 
     return leaves[0], middle[0], roots[0]
 
 
-def _check_signatures(leaf: Certificate, ca: Certificate, root: Certificate, authorities: Authorities) -> None:
-    check_issued(leaf, ca, authorities.authority(ca, root).key)
-    P256Key(leaf.public_key, Reason.CERTIFICATE_CHAIN)
+def _check_signatures(
+    leaf: Certificate, ca: Certificate, root: Certificate, authorities: Authorities
+) -> tuple[Authority, P256Key]:
+    authority = authorities.authority(ca, root)
+    check_issued(leaf, ca, authority.key)
+    return authority, P256Key(leaf.public_key, Reason.CERTIFICATE_CHAIN)
 
 
 def _check_constraints(leaf: Certificate, ca: Certificate, root: Certificate) -> None:

@@ -61,7 +61,10 @@ PROCEDURE = (
 )  # fmt: skip
 """All steps, in the order in which a reader should look for the cause of a rejection."""
 
-_FORMAT = (HEADER, VERSION, BODY, AUTHENTICATION, LAYOUT, LENGTHS)
+_STEPS = frozenset(PROCEDURE)
+_FORMAT_HOLDS = Ledger()
+for _step in (HEADER, VERSION, BODY, AUTHENTICATION, LAYOUT, LENGTHS):
+    _FORMAT_HOLDS.ok(_step)
 _STEP_BY_FIELD = (
     ("quote.header.version", VERSION), ("quote.header.tee_type", VERSION), ("quote.header", HEADER),
     ("quote.report", BODY), ("report", BODY), ("quote.body", BODY), ("quote.padding", AUTHENTICATION),
@@ -76,6 +79,7 @@ class DcapVerifier:
     def __init__(self, roots: Roots) -> None:
         self._authorities = Authorities(roots)
         self._platforms: Recent[PckChain] = Recent(MAX_PLATFORMS)
+        self._attesters: Recent[_Attester] = Recent(MAX_PLATFORMS)
         self._collaterals: Recent[Endorsements] = Recent(MAX_COLLATERALS)
 
     def verify(self, evidence: bytes, collateral: SgxCollateral | None, at: UnixTime) -> Verdict:
@@ -87,27 +91,51 @@ class DcapVerifier:
         except Malformed as malformed:
             _record_malformed(malformed, ledger)
             return _verdict(Tee.SGX, ledger, name, at)
-        if not isinstance(quote.body, ReportBody):
-            ledger.undecidable(
-                VERSION,
-                Reason.UNSUPPORTED_EVIDENCE,
-                f"{quote.header.tee.name} in a version {quote.header.version} quote",
-            )
-            return _verdict(quote.header.tee, ledger, name, at)
+        body, header = quote.body, quote.header
+        if not isinstance(body, ReportBody):
+            found = f"{header.tee.name} in a quote of version {header.version}"
+            ledger.undecidable(VERSION, Reason.UNSUPPORTED_EVIDENCE, found)
+            return _verdict(header.tee, ledger, name, at)
         _check_header(quote, ledger)
-        platform = self._platform(quote, ledger)
-        endorsements = self._endorsements(collateral, ledger)
-        valid_until = _check_validity(platform, endorsements, at, ledger)
-        if platform and endorsements:
-            endorsements.check_platform(platform, ledger)
-        _check_quote(quote, platform, ledger)
-        tcb = _evaluate(quote, platform, endorsements, ledger)
-        _check_initialised(quote.body, ledger)
-        return _verdict(Tee.SGX, ledger, name, at, _Facts(quote.body, platform, endorsements, tcb, valid_until))
+        attester = self._attester(quote, collateral)
+        ledger.take(attester.findings)
+        valid_until = _check_validity(attester, at, ledger)
+        if ledger.passed(KEY_TYPE):
+            ledger.run(QUOTE_SIGNATURE, lambda: _check_quote_signature(quote))
+        _check_initialised(body, ledger)
+        return _verdict(Tee.SGX, ledger, name, at, _Facts(body, attester, valid_until))
 
     def forget_platforms(self) -> None:
         """Drops what is remembered of platforms; for benchmarks that want each to be new."""
         self._platforms.clear()
+        self._attesters.clear()
+
+    def forget_attestation_keys(self) -> None:
+        """Drops what is remembered of quoting enclaves' reports, but not the platforms' certificates."""
+        self._attesters.clear()
+
+    def _attester(self, quote: Quote, collateral: SgxCollateral | None) -> "_Attester":
+        """What quote and collateral say of the platform, its quoting enclave and the attestation key.
+
+        A quoting enclave keeps its key for years, so this part of its quotes is the same bytes again and again.
+        Under the same collateral they mean the same; neither the time nor the enclave's report enters here.
+        """
+        key = _certified_part(quote, collateral)
+        known = self._attesters.get(key)
+        if known is not None:
+            return known
+        own = Ledger()
+        platform = self._platform(quote, own)
+        endorsements = self._endorsements(collateral, own)
+        if platform and endorsements:
+            endorsements.check_platform(platform, own)
+        _check_quoting_enclave(quote, platform, own)
+        tcb = _evaluate(quote, platform, endorsements, own)
+        attester = _Attester(own, platform, endorsements, tcb)
+        # Only what a pinned root vouches for without any doubt is kept: a stranger can't fill the memory.
+        if platform and platform.trusted and own.flawless:
+            self._attesters.put(key, attester)
+        return attester
 
     def _platform(self, quote: Quote, ledger: Ledger) -> PckChain | None:
         certification = quote.certification
@@ -138,14 +166,31 @@ class DcapVerifier:
         return known
 
 
+class _Attester(NamedTuple):
+    """A platform, its quoting enclave and its attestation key, under one collateral; parts that failed are None."""
+
+    findings: Ledger
+    platform: PckChain | None
+    endorsements: Endorsements | None
+    tcb: Tcb | None
+
+
 class _Facts(NamedTuple):
     """What a verdict says beside its checks; without them it says nothing."""
 
     body: ReportBody
-    platform: PckChain | None
-    endorsements: Endorsements | None
-    tcb: Tcb | None
+    attester: _Attester
     valid_until: UnixTime | None
+
+
+def _certified_part(quote: Quote, collateral: SgxCollateral | None) -> bytes:
+    """A name for everything in a quote that the PCK key covers or that leads to it, and for the collateral."""
+    certification, auth_data = quote.certification, quote.qe_auth_data
+    sizes = b"%d %d %d" % (certification.kind, len(certification.data), len(auth_data))
+    parts = (
+        sizes, quote.attestation_key, quote.qe_report_signed, quote.qe_report_signature, auth_data, certification.data,
+    )  # fmt: skip
+    return hashlib.sha256(b"".join(parts)).digest() + (collateral.digest if collateral else b"")
 
 
 def _record_malformed(malformed: Malformed, ledger: Ledger) -> None:
@@ -158,8 +203,7 @@ def _record_malformed(malformed: Malformed, ledger: Ledger) -> None:
 
 def _check_header(quote: Quote, ledger: Ledger) -> None:
     """Checks 1 to 8: what parsing has established, and the two fields of the header that must have one value."""
-    for step in _FORMAT:
-        ledger.ok(step)
+    ledger.take(_FORMAT_HOLDS)
     header = quote.header
     if header.attestation_key_type == ECDSA_P256:
         ledger.ok(KEY_TYPE)
@@ -171,39 +215,32 @@ def _check_header(quote: Quote, ledger: Ledger) -> None:
         ledger.fail(VENDOR, Reason.QE_VENDOR, header.qe_vendor_id)
 
 
-def _check_validity(
-    platform: PckChain | None, endorsements: Endorsements | None, at: UnixTime, ledger: Ledger
-) -> UnixTime | None:
+def _check_validity(attester: _Attester, at: UnixTime, ledger: Ledger) -> UnixTime | None:
     """The windows of checks 11, 14 and 18 at the time `at`; returns when the first of them ends."""
+    platform, endorsements = attester.platform, attester.endorsements
     ends: list[UnixTime] = []
 
-    def run(step: Step, windows: tuple[Window, ...], early: Reason, late: Reason) -> None:
-        ledger.run(step, lambda: check_windows(windows, at, early, late))
-        ends.extend(each.end for each in windows)
+    def run(step: Step, span: Window, windows: tuple[Window, ...], early: Reason, late: Reason) -> None:
+        if windows:
+            ledger.run(step, lambda: check_windows(span, windows, at, early, late))
+            ends.append(span.end)
 
     if platform:
-        run(CHAIN_WINDOWS, platform.windows, Reason.CERTIFICATE_NOT_YET_VALID, Reason.CERTIFICATE_EXPIRED)
+        early, late = Reason.CERTIFICATE_NOT_YET_VALID, Reason.CERTIFICATE_EXPIRED
+        run(CHAIN_WINDOWS, platform.span, platform.windows, early, late)
     if endorsements:
         early, late = Reason.COLLATERAL_NOT_YET_VALID, Reason.COLLATERAL_EXPIRED
-        if endorsements.crl_windows:
-            run(end.CRL_WINDOWS, endorsements.crl_windows, early, late)
-        if endorsements.windows:
-            run(end.WINDOWS, endorsements.windows, early, late)
+        run(end.CRL_WINDOWS, endorsements.crl_span, endorsements.crl_windows, early, late)
+        run(end.WINDOWS, endorsements.span, endorsements.windows, early, late)
     return min(ends, default=None)
 
 
-def _check_quote(quote: Quote, platform: PckChain | None, ledger: Ledger) -> None:
-    """Checks 21 to 23: from the platform's key to the QE's report, to the attestation key, to the report."""
+def _check_quoting_enclave(quote: Quote, platform: PckChain | None, ledger: Ledger) -> None:
+    """Checks 21 and 22: from the platform's key to the QE's report, and from there to the attestation key."""
     if platform:
-        ledger.run(
-            QE_REPORT,
-            lambda: platform.key.check_raw(
-                quote.qe_report_signature, quote.qe_report_signed, Reason.QE_REPORT_SIGNATURE
-            ),
-        )
+        key, reason = platform.key, Reason.QE_REPORT_SIGNATURE
+        ledger.run(QE_REPORT, lambda: key.check_raw(quote.qe_report_signature, quote.qe_report_signed, reason))
     ledger.run(QE_DATA, lambda: _check_qe_data(quote))
-    if ledger.passed(KEY_TYPE):
-        ledger.run(QUOTE_SIGNATURE, lambda: _check_quote_signature(quote))
 
 
 def _check_qe_data(quote: Quote) -> None:
@@ -213,6 +250,7 @@ def _check_qe_data(quote: Quote) -> None:
 
 
 def _check_quote_signature(quote: Quote) -> None:
+    """Check 23: from the attestation key to header and report."""
     key = P256Key(quote.attestation_key, Reason.QUOTE_SIGNATURE)
     key.check_raw(quote.signature, quote.signed, Reason.QUOTE_SIGNATURE)
 
@@ -246,14 +284,15 @@ def _check_initialised(body: ReportBody, ledger: Ledger) -> None:
 
 
 def _verdict(tee: Tee, ledger: Ledger, name: bytes, at: UnixTime, facts: _Facts | None = None) -> Verdict:
-    genuine = ledger.genuine(PROCEDURE)
+    genuine = ledger.genuine(_STEPS)
     checks = Checks(lambda: ledger.render(PROCEDURE))
     if facts is None:
         return issue(
             tee=tee, genuine=genuine, reasons=ledger.reasons(PROCEDURE), checks=checks, evidence_hash=name, at=at
         )
+    platform, endorsements, tcb = facts.attester.platform, facts.attester.endorsements, facts.attester.tcb
     # A status is shown only where the evidence is genuine: nobody should read "UpToDate" beside a forged signature.
-    tcb = facts.tcb if genuine else None
+    shown = tcb if genuine else None
     return issue(
         tee=tee,
         genuine=genuine,
@@ -261,12 +300,12 @@ def _verdict(tee: Tee, ledger: Ledger, name: bytes, at: UnixTime, facts: _Facts 
         checks=checks,
         evidence_hash=name,
         at=at,
-        tcb_status=tcb.status if tcb else None,
-        tcb_date=tcb.date if tcb else None,
-        advisory_ids=tcb.advisory_ids if tcb else (),
-        tcb_evaluation_number=facts.endorsements.evaluation_number if tcb and facts.endorsements else None,
-        simulated=facts.platform.simulated if facts.platform else False,
+        tcb_status=shown.status if shown else None,
+        tcb_date=shown.date if shown else None,
+        advisory_ids=shown.advisory_ids if shown else (),
+        tcb_evaluation_number=endorsements.evaluation_number if shown and endorsements else None,
+        simulated=platform.simulated if platform else False,
         valid_until=facts.valid_until,
-        platform=facts.platform.platform if facts.platform else None,
+        platform=platform.platform if platform else None,
         identity=facts.body,
     )

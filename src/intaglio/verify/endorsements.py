@@ -11,7 +11,7 @@ from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
 from intaglio.verify.cache import Recent
 from intaglio.verify.chain import Authorities, Authority, PckChain, window
-from intaglio.verify.ledger import Findings, Ledger, Step, Window, moment
+from intaglio.verify.ledger import Ledger, Step, Window, common_span, moment
 from intaglio.verify.signature import P256Key
 from intaglio.wire.collateral import EnclaveIdentity, SgxCollateral, TcbInfo
 from intaglio.wire.x509 import Certificate, RevocationList, read_pem_chain
@@ -45,7 +45,9 @@ class Endorsements:
     qe_identity: EnclaveIdentity | None
     crl_windows: tuple[Window, ...]
     windows: tuple[Window, ...]
-    findings: Findings
+    span: Window
+    crl_span: Window
+    findings: Ledger
     crl_signers: Recent[bool] = field(default_factory=lambda: Recent(16), compare=False)
     """CA keys for which the signature on `pck_crl` has been checked and holds."""
 
@@ -97,14 +99,12 @@ def judge_collateral(collateral: SgxCollateral, tee: Tee, authorities: Authoriti
     tcb_signer = _signer(collateral.tcb_info_issuer_chain, TCB_SIGNER, authorities, own)
     qe_signer = _signer(collateral.qe_identity_issuer_chain, QE_SIGNER, authorities, own)
     if tcb_signer and qe_signer and tcb_signer.root.public_key != qe_signer.root.public_key:
-        own.findings.pop(QE_SIGNER)
-        own.fail(QE_SIGNER, Reason.COLLATERAL_SIGNER, "two roots", expected="one root for both documents")
+        own.overturn(QE_SIGNER, Reason.COLLATERAL_SIGNER, "two roots", expected="one root for both documents")
         qe_signer = None
     root_crl = _root_crl(collateral.root_ca_crl, tcb_signer or qe_signer, own)
     for step, signer in ((TCB_SIGNER, tcb_signer), (QE_SIGNER, qe_signer)):
         if signer and root_crl and signer.certificate.serial in root_crl.revoked:
-            own.findings.pop(step)
-            own.fail(step, Reason.CERTIFICATE_REVOKED, f"{signer.certificate.common_name}, on the root's list")
+            own.overturn(step, Reason.CERTIFICATE_REVOKED, f"{signer.certificate.common_name}, on the root's list")
     pck_crl = _read_crl(collateral.pck_crl, PCK_CRL, own)
     tcb_info = _tcb_info(collateral, tee, tcb_signer, own)
     qe_identity = _qe_identity(collateral, tee, qe_signer, own)
@@ -119,6 +119,7 @@ def judge_collateral(collateral: SgxCollateral, tee: Tee, authorities: Authoriti
         for name, document in (("TCB info", tcb_info), ("QE identity", qe_identity))
         if document is not None
     ]
+    windows = (*documents, *dict.fromkeys(signer_windows))
     if tcb_info and qe_identity:
         own.ok(EVALUATION, (tcb_info.evaluation_number, qe_identity.evaluation_number))
     return Endorsements(
@@ -128,13 +129,17 @@ def judge_collateral(collateral: SgxCollateral, tee: Tee, authorities: Authoriti
         tcb_info=tcb_info,
         qe_identity=qe_identity,
         crl_windows=crl_windows,
-        windows=(*documents, *dict.fromkeys(signer_windows)),
-        findings=own.findings,
+        windows=windows,
+        span=common_span(windows),
+        crl_span=common_span(crl_windows),
+        findings=own,
     )
 
 
-def check_windows(windows: tuple[Window, ...], at: UnixTime, early: Reason, late: Reason) -> None:
-    """Raises `Rejected` naming the first window that does not contain `at`."""
+def check_windows(span: Window, windows: tuple[Window, ...], at: UnixTime, early: Reason, late: Reason) -> None:
+    """`span` is the common span of `windows`. Raises `Rejected` naming the first window that does not contain `at`."""
+    if span.begin <= at <= span.end:
+        return
     for each in windows:
         if at < each.begin:
             raise Rejected(early, expected=each, found=moment(at))
@@ -148,14 +153,12 @@ def _parts(signer: Authority) -> tuple[Certificate, Certificate]:
 
 def _signer(pem: bytes, step: Step, authorities: Authorities, own: Ledger) -> Authority | None:
     """Check 12: a TCB signing certificate issued directly by the pinned root. Its signature is checked last."""
-    signer: list[Authority] = []
     try:
         found = [authorities.read(der) for der in read_pem_chain(pem)]
     except Malformed as malformed:
         own.fail(step, Reason.COLLATERAL_SIGNER, malformed)
         return None
-    own.run(step, lambda: signer.append(_check_signer(found, authorities)))
-    return signer[0] if signer else None
+    return own.learn(step, lambda: _check_signer(found, authorities))
 
 
 def _check_signer(found: list[Certificate], authorities: Authorities) -> Authority:

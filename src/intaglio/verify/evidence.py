@@ -98,7 +98,7 @@ def _unsupported(tee: Tee, kind: Kind, evidence: bytes, at: UnixTime) -> Verdict
     procedure = (FORMAT,)
     return issue(
         tee=tee,
-        genuine=ledger.genuine(procedure),
+        genuine=ledger.genuine(frozenset(procedure)),
         reasons=ledger.reasons(procedure),
         checks=Checks(lambda: ledger.render(procedure)),
         evidence_hash=evidence_hash(evidence),

@@ -4,17 +4,19 @@ Every verdict lists all steps. A step that nobody recorded was not run; that nev
 values, not sentences: they become text when a verdict's checks are looked at.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from intaglio.errors import Rejected
 from intaglio.reasons import Reason
 from intaglio.types import UnixTime
 from intaglio.verify.verdict import Check, Outcome
 
-__all__ = ["Finding", "Findings", "Ledger", "Step", "Window", "moment"]
+__all__ = ["Finding", "Ledger", "Step", "Window", "common_span", "moment"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,35 +37,49 @@ class Finding(NamedTuple):
     found: object
 
 
-Findings = Mapping[Step, Finding]
-
 _OK, _FAILED, _SKIPPED, _UNDECIDABLE = Outcome.OK, Outcome.FAILED, Outcome.SKIPPED, Outcome.UNDECIDABLE
+_PASSED = Finding(_OK, None, "", "")
 _NOT_RUN = Finding(_SKIPPED, None, "", "not run: an earlier check did not pass")
 
 
 class Ledger:
-    """Findings by step. A step is recorded once; a failure is never replaced by anything later."""
+    """Findings by step. What is recorded is never replaced, a failure least of all."""
 
-    __slots__ = ("findings",)
+    __slots__ = ("failed", "findings", "open")
 
     def __init__(self) -> None:
         self.findings: dict[Step, Finding] = {}
+        self.failed = False
+        self.open = False
 
-    def ok(self, step: Step, found: object = "") -> None:
-        self.findings.setdefault(step, Finding(_OK, None, "", found))
+    def ok(self, step: Step, found: object = None) -> None:
+        if step not in self.findings:
+            self.findings[step] = _PASSED if found is None else Finding(_OK, None, "", found)
 
     def fail(self, step: Step, reason: Reason, found: object, expected: object = "") -> None:
-        self.findings.setdefault(step, Finding(_FAILED, reason, expected, found))
+        self.failed = True
+        self._record(step, Finding(_FAILED, reason, expected, found))
 
     def undecidable(self, step: Step, reason: Reason, found: object) -> None:
-        self.findings.setdefault(step, Finding(_UNDECIDABLE, reason, "", found))
+        self.open = True
+        self._record(step, Finding(_UNDECIDABLE, reason, "", found))
 
     def skip(self, step: Step, because: str) -> None:
-        self.findings.setdefault(step, Finding(_SKIPPED, None, "", because))
+        self.open = True
+        self._record(step, Finding(_SKIPPED, None, "", because))
 
-    def take(self, findings: Findings) -> None:
-        """Adds what was found earlier about the same platform or collateral."""
-        self.findings.update(findings)
+    def overturn(self, step: Step, reason: Reason, found: object, expected: object = "") -> None:
+        """A step that passed alone and fails in the light of another one."""
+        self.findings.pop(step, None)
+        self.fail(step, reason, found, expected)
+
+    def take(self, other: "Ledger") -> None:
+        """Adds what was found earlier about the same bytes. Raises KeyError if a step would be recorded twice."""
+        if not self.findings.keys().isdisjoint(other.findings):
+            raise KeyError("a step can't be recorded twice")
+        self.findings.update(other.findings)
+        self.failed = self.failed or other.failed
+        self.open = self.open or other.open
 
     def run(self, step: Step, check: Callable[[], object]) -> bool:
         """Runs a check that returns what it found or raises `Rejected`. Returns whether later steps may build on it."""
@@ -72,31 +88,49 @@ class Ledger:
         except Rejected as rejected:
             self.fail(step, rejected.reason, rejected.found, rejected.expected or "")
             return False
-        self.ok(step, "" if found is None else found)
+        self.ok(step, found)
         return True
+
+    def learn(self, step: Step, check: Callable[[], T]) -> T | None:
+        """Like `run`, for a check whose result is a value to work with; None where it refused."""
+        try:
+            learned = check()
+        except Rejected as rejected:
+            self.fail(step, rejected.reason, rejected.found, rejected.expected or "")
+            return None
+        self.ok(step)
+        return learned
 
     def passed(self, step: Step) -> bool:
         finding = self.findings.get(step)
         return finding is not None and finding.outcome is _OK
 
-    def genuine(self, procedure: tuple[Step, ...]) -> bool | None:
-        """True if every step passed, False if any failed, None (undecidable) otherwise."""
-        findings = self.findings
-        all_passed = True
-        for step in procedure:
-            finding = findings.get(step, _NOT_RUN)
-            if finding.outcome is _FAILED:
-                return False
-            all_passed = all_passed and finding.outcome is _OK
-        return True if all_passed else None
+    @property
+    def flawless(self) -> bool:
+        """Whatever was recorded passed. It does not say that everything was recorded."""
+        return not self.failed and not self.open
 
-    def reasons(self, procedure: tuple[Step, ...]) -> tuple[Reason, ...]:
+    def genuine(self, procedure: frozenset[Step]) -> bool | None:
+        """True if every step of the procedure passed, False if any failed, None (undecidable) otherwise."""
+        if self.failed:
+            return False
+        return None if self.open or not procedure <= self.findings.keys() else True
+
+    def not_passed(self, procedure: Iterable[Step]) -> list[Step]:
+        """Steps that failed, are undecidable or were never recorded; skipping is not among them."""
+        missing = (_OK, _SKIPPED)
+        return [step for step in procedure if step not in self.findings or self.findings[step].outcome not in missing]
+
+    def reasons(self, procedure: Iterable[Step]) -> tuple[Reason, ...]:
         """Of failed and undecidable steps, each once, in the procedure's order: what comes first caused the rest."""
         found = (self.findings[step].reason for step in procedure if step in self.findings)
         return tuple(dict.fromkeys(reason for reason in found if reason is not None))
 
-    def render(self, procedure: tuple[Step, ...]) -> tuple[Check, ...]:
+    def render(self, procedure: Iterable[Step]) -> tuple[Check, ...]:
         return tuple(_check(step, self.findings.get(step, _NOT_RUN)) for step in procedure)
+
+    def _record(self, step: Step, finding: Finding) -> None:
+        self.findings.setdefault(step, finding)
 
 
 class Window(NamedTuple):
@@ -108,6 +142,14 @@ class Window(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.what} valid from {moment(self.begin)} to {moment(self.end)}"
+
+
+def common_span(windows: Iterable[Window]) -> Window:
+    """The time in which all of `windows` are open; for no window at all it is empty."""
+    each = tuple(windows)
+    if not each:
+        return Window("nothing", UnixTime(1), UnixTime(0))
+    return Window("all", max(window.begin for window in each), min(window.end for window in each))
 
 
 def moment(time: int) -> str:

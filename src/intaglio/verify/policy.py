@@ -2,14 +2,13 @@
 accepted: what is not genuine stays rejected, what is undecidable stays undecidable.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 from intaglio.reasons import Reason
 from intaglio.verify.ledger import Ledger, Step
 from intaglio.verify.policy_file import PolicyError, read_policy
-from intaglio.verify.verdict import Checks, Decision, Outcome, Verdict, issue
+from intaglio.verify.verdict import Checks, Decision, Verdict, issue
 from intaglio.verify.workload import MEASUREMENT, RULES, Binding, Pin, SignedBy, Workload
 from intaglio.wire.cbor import digest, encode
 
@@ -58,7 +57,7 @@ class Policy:
             if workload.tee is not verdict.tee:
                 continue
             ledger = workload.judge(verdict, verdict.identity, binding)
-            if not _failed(ledger):
+            if not ledger.not_passed(RULES):
                 ledger.ok(WORKLOAD, workload.name)
                 return self._decide(verdict, Decision.ACCEPTED, ledger, workload.name)
             if closest is None or _distance(ledger) < _distance(closest[1]):
@@ -100,12 +99,5 @@ class Policy:
         )
 
 
-def _failed(ledger: Ledger) -> Sequence[Step]:
-    """The rules that did not pass; one that nobody recorded is among them."""
-    passing = (Outcome.OK, Outcome.SKIPPED)
-    findings = ledger.findings
-    return [step for step in RULES if step not in findings or findings[step].outcome not in passing]
-
-
 def _distance(ledger: Ledger) -> tuple[bool, int]:
-    return not ledger.passed(MEASUREMENT), len(_failed(ledger))
+    return not ledger.passed(MEASUREMENT), len(ledger.not_passed(RULES))

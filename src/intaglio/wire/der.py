@@ -24,21 +24,22 @@ SEQUENCE = 0x30
 
 def element(data: bytes, at: int, field: str) -> tuple[int, bytes, int]:
     """The tag and content of the element at `at`, and where the next one begins. Raises `Malformed`."""
-    if len(data) - at < 2:
-        raise Malformed(field, f"need a tag and a length, {len(data) - at} bytes left")
+    size = len(data)
+    if size - at < 2:
+        raise Malformed(field, f"need a tag and a length, {size - at} bytes left")
     tag, length = data[at], data[at + 1]
     at += 2
     if length >= 0x80:
         count = length - 0x80
-        if count not in (1, 2) or len(data) - at < count:
+        if count not in (1, 2) or size - at < count:
             raise Malformed(field, "length is not one that DER uses here")
         length = int.from_bytes(data[at : at + count], "big")
         at += count
         if length < (0x80 if count == 1 else 0x100):
             raise Malformed(field, "length is longer than it needs to be")
     end = at + length
-    if end > len(data):
-        raise Malformed(field, f"need {length} bytes, {len(data) - at} left")
+    if end > size:
+        raise Malformed(field, f"need {length} bytes, {size - at} left")
     return tag, data[at:end], end
 
 

@@ -108,12 +108,12 @@ class PckExtension:
 def _parts(data: bytes, known: frozenset[bytes], field: str) -> _Parts:
     """A sequence of (OID, value) pairs, by OID; each once, and only known ones."""
     parts: _Parts = {}
-    for tag, content in der.elements(data, field):
-        if tag != der.SEQUENCE:
-            raise Malformed(field, "a part is not a sequence")
-        oid_tag, oid, at = der.element(content, 0, field)
-        value_tag, value, end = der.element(content, at, field)
-        if oid_tag != der.OBJECT_IDENTIFIER or end != len(content):
+    at = 0
+    while at < len(data):
+        tag, content, at = der.element(data, at, field)
+        oid_tag, oid, middle = der.element(content, 0, field)
+        value_tag, value, end = der.element(content, middle, field)
+        if tag != der.SEQUENCE or oid_tag != der.OBJECT_IDENTIFIER or end != len(content):
             raise Malformed(field, "a part is not an identifier and one value")
         if oid not in known:
             raise Malformed(field, f"unknown part {oid.hex()}")

@@ -8,12 +8,10 @@ and times in whole seconds, and turns the package's many exceptions into `Malfor
 import binascii
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import Self, cast
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 
 from intaglio.errors import Malformed
@@ -26,11 +24,14 @@ __all__ = ["Certificate", "RevocationList", "decode_crl", "read_pem_chain"]
 MAX_CHAIN = 8
 """Intel's chains have two or three certificates; more are refused before any is parsed."""
 
+_P256_KEY_INFO = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
+"""What precedes the point in the SubjectPublicKeyInfo of an uncompressed P-256 key (RFC 5480 §2)."""
+
+_WHITE = b" \t\r\n"
 _COMMON_NAME = bytes.fromhex("550403")
 _SGX_EXTENSION = x509.ObjectIdentifier(SGX_EXTENSION_OID)
 _UNDERSTOOD = frozenset((
-    ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.SUBJECT_KEY_IDENTIFIER, ExtensionOID.KEY_USAGE,
-    ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.CRL_DISTRIBUTION_POINTS, _SGX_EXTENSION,
+    ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.SUBJECT_KEY_IDENTIFIER, ExtensionOID.CRL_DISTRIBUTION_POINTS,
 ))  # fmt: skip
 
 # What the package raises for bytes that are not a certificate; some of it only when a part is first looked
@@ -78,18 +79,21 @@ class Certificate:
 
     @classmethod
     def _read(cls, certificate: x509.Certificate, data: bytes) -> Self:
-        usage, constraints, sgx_extension, unknown_critical = None, None, None, False
+        usage: x509.KeyUsage | None = None
+        constraints: x509.BasicConstraints | None = None
+        sgx_extension, unknown_critical = None, False
         for extension in certificate.extensions:
-            value = extension.value
-            if isinstance(value, x509.KeyUsage):
-                usage = value
-            elif isinstance(value, x509.BasicConstraints):
-                constraints = value
-            elif isinstance(value, x509.UnrecognizedExtension) and extension.oid == _SGX_EXTENSION:
-                sgx_extension = value.value
-            if extension.critical and extension.oid not in _UNDERSTOOD:
+            oid = extension.oid
+            # By identifier: isinstance on these classes goes through an abstract base class and costs ten times more.
+            if oid == ExtensionOID.KEY_USAGE:
+                usage = cast(x509.KeyUsage, extension.value)
+            elif oid == ExtensionOID.BASIC_CONSTRAINTS:
+                constraints = cast(x509.BasicConstraints, extension.value)
+            elif oid == _SGX_EXTENSION:
+                sgx_extension = cast(x509.UnrecognizedExtension, extension.value).value
+            elif extension.critical and oid not in _UNDERSTOOD:
                 unknown_critical = True
-        signed, issuer, subject = _exact_parts(data)
+        signed, issuer, subject, public_key = _exact_parts(data)
         return cls(
             der=data,
             subject=subject,
@@ -98,7 +102,7 @@ class Certificate:
             serial=certificate.serial_number,
             not_before=UnixTime(int(certificate.not_valid_before_utc.timestamp())),
             not_after=UnixTime(int(certificate.not_valid_after_utc.timestamp())),
-            public_key=_p256_point(certificate),
+            public_key=public_key,
             is_ca=constraints is not None and constraints.ca,
             path_length=constraints.path_length if constraints else None,
             signs_certificates=usage is not None and usage.key_cert_sign,
@@ -201,21 +205,14 @@ def _pem_block(text: bytes, label: bytes) -> tuple[bytes, bytes]:
     if head or not found_begin or not found_end:
         raise Malformed("pem", f"no {label.decode().lower()} block where one is expected")
     try:
-        return binascii.a2b_base64(b"".join(body.split()), strict_mode=True), rest.strip()
+        return binascii.a2b_base64(body.translate(None, _WHITE), strict_mode=True), rest.strip()
     except (binascii.Error, ValueError) as error:
         raise Malformed("pem", f"not base64 ({error})") from error
 
 
-def _p256_point(certificate: x509.Certificate) -> bytes:
-    key = certificate.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        return b""
-    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-
-
-def _exact_parts(data: bytes) -> tuple[bytes, bytes, bytes]:
-    """The signed part, the issuer and the subject as they stand (RFC 5280 §4.1): names are compared byte by
-    byte, and re-encoding them would cost more than a third of a signature check."""
+def _exact_parts(data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """The signed part, issuer, subject and P-256 point (or nothing) as they stand (RFC 5280 §4.1): names are compared
+    byte by byte, and re-encoding them would cost more than a third of a signature check."""
     outer = der.sole(data, der.SEQUENCE, "certificate")
     _, content, end = der.element(outer, 0, "certificate.signed")
     at = 0
@@ -226,7 +223,10 @@ def _exact_parts(data: bytes) -> tuple[bytes, bytes, bytes]:
     issuer, at = der.raw(content, at, "certificate.issuer")
     _, at = der.raw(content, at, "certificate.validity")
     subject, at = der.raw(content, at, "certificate.subject")
-    return outer[:end], issuer, subject
+    key, _ = der.raw(content, at, "certificate.public_key")
+    # Uncompressed points only: Intel's certificates have no other, and one key should have one spelling.
+    point = key.removeprefix(_P256_KEY_INFO)
+    return outer[:end], issuer, subject, point if len(point) == 65 and len(key) == len(_P256_KEY_INFO) + 65 else b""
 
 
 @lru_cache(maxsize=64)
