@@ -166,7 +166,10 @@ def test_what_was_forged_is_forgotten(kit: Kit) -> None:
     kit.service.now = NOON
     kit.source.forget(DEFAULT_FMSPC, "platform")
     assert not list(kit.folder.iterdir())
-    assert freshness(kit.get()).tcb_info.issued < NOON
+    with pytest.raises(Unavailable, match="refused by the verifier"):
+        kit.get(NOON + RETRY_SECONDS - 1)
+    assert kit.service.fetches == 1
+    assert freshness(kit.get(NOON + RETRY_SECONDS)).tcb_info.issued < NOON
     assert kit.rollbacks == []
 
 

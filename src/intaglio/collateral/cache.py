@@ -58,8 +58,11 @@ class Rollback:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
+    """`fetched`: when this process fetched it; None where it lay in the folder."""
+
     collateral: SgxCollateral
     facts: Freshness
+    fetched: UnixTime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +95,16 @@ class CachedSource:
             return self._get(key, fmspc.lower(), ca, at)
 
     def forget(self, fmspc: str, ca: str) -> None:
-        """Drops the held set, because it turned out to be forged or broken."""
+        """Drops the held set, because it turned out to be forged or broken. A service that just gave it is not asked
+        again at once."""
         key = _key(fmspc, ca)
         with self._lock(key):
-            self._held.pop(key, None)
+            dropped = self._held.pop(key, None)
             self._pauses.pop(key, None)
             self._path(key).unlink(missing_ok=True)
+            if dropped and dropped.fetched is not None:
+                failure = Unavailable("what the service gave last was refused by the verifier")
+                self._pause(key, dropped.fetched, failure)
 
     def _lock(self, key: str) -> Lock:
         return self._locks[hash(key) % LOCKS]
@@ -113,7 +120,7 @@ class CachedSource:
         if held and _fresh(held, at):
             return held.collateral
         try:
-            offered = self._fetch(fmspc, ca)
+            offered = self._fetch(fmspc, ca, at)
         except (Unavailable, Malformed) as error:
             _log.warning("collateral for %s can't be fetched: %s", key, error)
             self._pause(key, at, error)
@@ -137,12 +144,12 @@ class CachedSource:
             self._pauses.clear()
         self._pauses[key] = _Pause(UnixTime(at + RETRY_SECONDS), failure)
 
-    def _fetch(self, fmspc: str, ca: str) -> _Held:
+    def _fetch(self, fmspc: str, ca: str, at: UnixTime) -> _Held:
         collateral = self._fetcher.collateral(fmspc, ca)
         facts = freshness(collateral)
         if facts.fmspc != fmspc:
             raise Malformed("tcb_info.fmspc", f"asked for {fmspc}, got {facts.fmspc}")
-        return _Held(collateral, facts)
+        return _Held(collateral, facts, at)
 
     def _rolled_back(self, fmspc: str, ca: str, held: Freshness, offered: Freshness) -> bool:
         """Whether any document went back; every one that did is reported."""
@@ -168,7 +175,7 @@ class CachedSource:
         """What an earlier process left. A file that can't be read counts as absent: the service has it again."""
         try:
             collateral = read_collateral(self._path(key))
-            held = _Held(collateral, freshness(collateral))
+            held = _Held(collateral, freshness(collateral), None)
         except FileNotFoundError:
             return None
         except (Malformed, OSError) as error:
