@@ -1,0 +1,209 @@
+"""The data centre as the host sees it: three requests over HTTP (docs/protocol.md §10), and what their answers mean.
+
+http.client alone: one connection kept alive, redirects not followed, proxies ignored, answers bounded. Whether the
+network lies makes no difference to what is protected; TLS keeps the metadata from onlookers.
+"""
+
+import base64
+import binascii
+import http.client
+import json
+import ssl
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from intaglio.errors import LocalProtocolError, Unavailable
+from intaglio.host.errors import HelloRejected
+
+__all__ = ["DataCentre", "Delivered", "TooLarge"]
+
+MAX_ANSWER = 1024 * 1024
+"""Bytes: offers and Accepts stay below 64 kB, a frames answer below 10 kB."""
+MAX_RETRY_AFTER = 3600
+"""Seconds: longer waits are cut to this, so that a mistake over there does not silence an enclave for a week."""
+
+
+class TooLarge(Unavailable):
+    """The data centre (or a proxy before it) takes no body of this size: send less at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of the frames of one body, by index: `status` 200, 425, 404 or 403; refused and unknown ones must
+    not be sent again, pending ones must."""
+
+    status: int
+    stored: int
+    duplicate: int
+    pending: frozenset[int]
+    unknown: frozenset[int]
+    refused: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    retry_after: int
+
+
+class DataCentre:
+    """A gateway at `url`. Its methods may be called from several threads; requests go one after another.
+
+    Each raises `Unavailable` where no answer that means anything came, for whatever reason: try again later.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 30.0, ca_file: Path | None = None) -> None:
+        """`timeout`: seconds for each wait on the network. `ca_file`: PEM of the authorities to believe, instead of
+        the system's. Raises `LocalProtocolError` for a URL that is not plain http(s)."""
+        parts = urlsplit(url)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+            or parts.username
+        ):
+            raise LocalProtocolError(f"url: need http(s)://host[:port][/path], found {url}")
+        self._secure = parts.scheme == "https"
+        self._host, self._port = parts.hostname, parts.port
+        self._path = parts.path.rstrip("/")
+        self._timeout = timeout
+        self._tls = ssl.create_default_context(cafile=ca_file) if self._secure else None
+        self._connection: http.client.HTTPConnection | None = None
+        self._lock = threading.Lock()
+
+    def offer(self) -> bytes:
+        """The current offer."""
+        answer = self._request("GET", "/v1/offer", None, "")
+        if answer.status != 200:
+            raise _unavailable("offer", answer)
+        return answer.body
+
+    def deliver_hello(self, hello: bytes) -> bytes:
+        """Gives the Accept. Raises `HelloRejected`, too; a hello that is not decided yet is `Unavailable`."""
+        answer = self._request("POST", "/v1/hello", hello, "application/cbor")
+        if answer.status == 200:
+            return answer.body
+        if answer.status == 403 and (rejection := _rejection(answer.body)) is not None:
+            raise rejection
+        if answer.status == 400 and _json(answer.body).get("error") == "malformed":
+            raise HelloRejected(("MALFORMED_MESSAGE",))
+        raise _unavailable("hello", answer)
+
+    def deliver_frames(self, frames: Sequence[bytes]) -> Delivered:
+        """Raises `TooLarge` where fewer at once may pass."""
+        kind = "application/cose" if len(frames) == 1 else "application/cbor-seq"
+        answer = self._request("POST", "/v1/frames", b"".join(frames), kind)
+        if answer.status == 413:
+            raise TooLarge(f"frames: {len(frames)} at once are too large", retry_after=answer.retry_after)
+        if answer.status not in (200, 403, 404, 425):
+            raise _unavailable("frames", answer)
+        delivered = _delivered(answer, len(frames))
+        if delivered is None:
+            raise Unavailable(f"frames: answered {answer.status} without saying which", retry_after=answer.retry_after)
+        return delivered
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def _request(self, method: str, path: str, body: bytes | None, content_type: str) -> _Answer:
+        headers = {"Accept": "application/cbor, application/json", "User-Agent": "intaglio-relay"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        with self._lock:
+            kept_alive = self._connection is not None
+            try:
+                return self._exchange(method, path, body, headers)
+            except (OSError, http.client.HTTPException) as error:
+                self._drop()
+                # A connection kept alive may have been closed over there meanwhile; all our requests can be repeated.
+                if not kept_alive or isinstance(error, TimeoutError):
+                    raise Unavailable(f"{method} {path}: {type(error).__name__}: {error}", retry_after=0) from error
+            try:
+                return self._exchange(method, path, body, headers)
+            except (OSError, http.client.HTTPException) as error:
+                self._drop()
+                raise Unavailable(f"{method} {path}: {type(error).__name__}: {error}", retry_after=0) from error
+
+    def _exchange(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> _Answer:
+        if self._connection is None:
+            self._connection = self._connect()
+        self._connection.request(method, self._path + path, body, headers)
+        response = self._connection.getresponse()
+        data = response.read(MAX_ANSWER + 1)
+        if len(data) > MAX_ANSWER:
+            raise http.client.HTTPException(f"an answer of more than {MAX_ANSWER} bytes")
+        if response.will_close:
+            self._drop()
+        return _Answer(response.status, data, _retry_after(response.getheader("Retry-After")))
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _unavailable(what: str, answer: _Answer) -> Unavailable:
+    code = _json(answer.body).get("error", "")
+    return Unavailable(f"{what}: answered {answer.status} {code}".rstrip(), retry_after=answer.retry_after)
+
+
+def _retry_after(value: str | None) -> int:
+    """Seconds; 0 where the header is absent or a date (whose clock would be another one)."""
+    return min(int(value), MAX_RETRY_AFTER) if value is not None and value.isascii() and value.isdigit() else 0
+
+
+def _json(body: bytes) -> dict[str, object]:
+    """An answer's JSON object, or an empty one: what a proxy says is no answer of the data centre."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _rejection(body: bytes) -> HelloRejected | None:
+    said = _json(body)
+    reasons = said.get("reasons")
+    if said.get("error") != "rejected" or not isinstance(reasons, list):
+        return None
+    entry, report = said.get("id"), said.get("report")
+    return HelloRejected(
+        tuple(reason for reason in reasons if isinstance(reason, str)),
+        entry if isinstance(entry, str) else None,
+        _base64(report) if isinstance(report, str) else None,
+    )
+
+
+def _base64(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _delivered(answer: _Answer, count: int) -> Delivered | None:
+    said = _json(answer.body)
+    numbers = [said.get(name) for name in ("stored", "duplicate")]
+    lists = [said.get(name, []) for name in ("pending", "unknown", "refused")]
+    if not all(isinstance(number, int) for number in numbers):
+        return None
+    sets: list[frozenset[int]] = []
+    for row in lists:
+        if not isinstance(row, list) or not all(type(index) is int and 0 <= index < count for index in row):
+            return None
+        sets.append(frozenset(row))
+    stored, duplicate = (number for number in numbers if isinstance(number, int))
+    if answer.status == 200 and (stored + duplicate != count or any(sets)):
+        return None
+    return Delivered(answer.status, stored, duplicate, *sets)

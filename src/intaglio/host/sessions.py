@@ -1,0 +1,198 @@
+"""Keeping an enclave in session with its data centre: offer in, hello out, Accept in, and again when one is used up.
+
+A new session is begun when nine tenths of the old one's life are over, when the data centre rejects a hello for a
+reason that a fresh offer mends, when it refuses the live session's frames, or when the enclave refuses an Accept. Not
+without end: after `MAX_ATTEMPTS` in a row that came to nothing, a person has to look.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from intaglio.errors import Malformed, Unavailable
+from intaglio.host.courier import Courier, Step
+from intaglio.host.data_centre import DataCentre
+from intaglio.host.errors import EnclaveDied, EnclaveRefused, HelloRejected
+from intaglio.host.outline import session_of_hello
+from intaglio.host.shelf import Shelf
+
+__all__ = ["MAX_ATTEMPTS", "NEW_SESSION_HELPS", "LiveEnclave", "SessionKeeper"]
+
+_log = logging.getLogger(__name__)
+
+RENEW_AT = 0.9
+"""Part of a session's life after which the next one is begun: what is sent at its very end would arrive late."""
+MAX_ATTEMPTS = 3
+"""Each costs the platform a quote and the data centre an appraisal."""
+
+NEW_SESSION_HELPS = frozenset({
+    "OFFER_UNKNOWN", "OFFER_EXPIRED", "OFFER_KEY_DESTROYED", "SESSION_CONFLICT", "SESSION_ENDED", "EVIDENCE_TOO_OLD",
+})  # fmt: skip
+"""Rejections whose remedy (`intaglio.reasons`) is a fresh offer and a new session."""
+
+
+class LiveEnclave(Protocol):
+    """What a relay needs of an enclave; `EnclaveProcess` is one."""
+
+    def hello(self, offer: bytes) -> bytes: ...
+    def accept(self, accept: bytes) -> list[bytes]: ...
+    def call(self, name: str, /, *args: object, **kwargs: object) -> bytes: ...
+    def status(self) -> dict[str, object]: ...
+
+
+@dataclass(slots=True)
+class _Live:
+    """The session that the enclave is in. `renew_at`: by our own clock, once accepted. `spent`: begin another."""
+
+    session: bytes
+    accepted: bool = False
+    renew_at: float | None = None
+    spent: bool = False
+    rejected: HelloRejected | None = None
+
+
+class SessionKeeper:
+    """The sessions of one enclave. For the thread that delivers and the threads that call, at once."""
+
+    def __init__(
+        self,
+        enclave: LiveEnclave,
+        data_centre: DataCentre,
+        shelf: Shelf,
+        store: Callable[[list[bytes]], object],
+        clock: Callable[[], float],
+    ) -> None:
+        """`store` takes frames that the enclave made on an Accept, and keeps them durably."""
+        self.begun = 0
+        """Sessions begun so far."""
+        self._enclave = enclave
+        self._data_centre = data_centre
+        self._shelf = shelf
+        self._store = store
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._live: _Live | None = None
+        self._attempts = 0
+        """Sessions begun since one was accepted."""
+        self._refusals = 0
+        """Batches of live sessions refused since one was delivered."""
+
+    @property
+    def session(self) -> bytes | None:
+        """The id of the live session."""
+        live = self._live
+        return None if live is None else live.session
+
+    @property
+    def rejection(self) -> HelloRejected | None:
+        """Why the live session came to nothing, where a new one would not help."""
+        live = self._live
+        return None if live is None else live.rejected
+
+    @property
+    def due_in(self) -> float | None:
+        """Seconds until a new session is due, where that is known."""
+        live = self._live
+        return None if live is None or live.renew_at is None else max(0.0, live.renew_at - self._clock())
+
+    def begin(self, *, kept_offer: bool = False) -> None:
+        """A new session in the enclave, with its hello on disk; the old one goes on where this fails. `kept_offer`:
+        where the data centre is away, use its last offer.
+
+        Raises `Unavailable`, `EnclaveRefused`, `EnclaveDied`, `Malformed` (the enclave's hello is none).
+        """
+        with self._lock:
+            hello = self._enclave.hello(self._offer(kept_offer=kept_offer))
+            session = session_of_hello(hello)
+            self._shelf.put_hello(session, hello)
+            self._live = _Live(session)
+            self.begun += 1
+            self._attempts += 1
+
+    def begin_anew(self) -> None:
+        """As `begin`, because somebody asked for it: earlier failures are forgotten."""
+        with self._lock:
+            self._attempts = self._refusals = 0
+            self.begin()
+
+    def care(self, courier: Courier) -> bool:
+        """Begins a new session where one is due, or brings the live one's hello to the data centre. Gives whether
+        anything moved. Raises `Unavailable`."""
+        try:
+            with self._lock:
+                live = self._live
+                if live is not None and live.rejected is None and (live.spent or self.due_in == 0.0):
+                    self.begin()
+                    return True
+            return live is not None and courier.deliver_hello(live.session)
+        except EnclaveRefused as error:
+            raise Unavailable(f"the enclave begins no new session: {error}", retry_after=0) from error
+        except (EnclaveDied, Malformed) as error:
+            # The enclave is gone or mad; what it said before is still worth delivering.
+            _log.warning("no more sessions: %s", error)
+            self._live = None
+            return False
+
+    def delivered(self, session: bytes | None, step: Step) -> None:
+        """What became of a batch. A session whose frames are refused was forgotten over there: a few fresh ones may
+        help, endless ones do not."""
+        with self._lock:
+            live = self._live
+            if step is Step.DELIVERED:
+                self._refusals = 0
+            elif step is Step.REFUSED and live is not None and live.accepted and live.session == session:
+                self._refusals += 1
+                live.spent = self._refusals < MAX_ATTEMPTS
+
+    def accepted(self, session: bytes, accept: bytes) -> None:
+        """For the courier: the enclave gets its Accept, unless it has begun another session meanwhile."""
+        with self._lock:
+            live = self._live
+            if live is None or live.session != session or live.accepted:
+                return
+            try:
+                self._store(self._enclave.accept(accept))
+                live.renew_at = self._end_of_life()
+            except EnclaveRefused as error:
+                _log.warning("session %s: the enclave refuses the Accept: %s", session.hex(), error)
+                self._give_up(live, HelloRejected((error.code.removeprefix("rejected:"),)), retry=True)
+            else:
+                live.accepted = True
+                self._attempts = 0
+
+    def rejected(self, session: bytes, error: HelloRejected) -> None:
+        """For the courier."""
+        with self._lock:
+            live = self._live
+            if live is not None and live.session == session:
+                self._give_up(live, error, retry=bool(NEW_SESSION_HELPS.intersection(error.reasons)))
+
+    def _give_up(self, live: _Live, error: HelloRejected, *, retry: bool) -> None:
+        """A new session where that is the remedy; otherwise callers must know."""
+        if retry and self._attempts < MAX_ATTEMPTS:
+            live.spent = True
+        else:
+            live.rejected = error
+
+    def _offer(self, *, kept_offer: bool) -> bytes:
+        try:
+            offer = self._data_centre.offer()
+        except Unavailable:
+            kept = self._shelf.offer() if kept_offer else None
+            if kept is None:
+                raise
+            _log.warning("the data centre is away: beginning a session with the last offer that it made")
+            return kept
+        self._shelf.put_offer(offer)
+        return offer
+
+    def _end_of_life(self) -> float | None:
+        """When to begin the next session, by our own clock: only the length of the session's life is the data
+        centre's word, so that clocks may differ."""
+        status = self._enclave.status()
+        expires, now = status.get("expires"), status.get("time")
+        if not isinstance(expires, int) or not isinstance(now, int):
+            return None
+        return self._clock() + max(0, expires - now) * RENEW_AT
