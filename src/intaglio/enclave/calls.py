@@ -78,7 +78,7 @@ class Enclave:
         """
 
         def register(function: Callable[P, R]) -> Callable[P, R]:
-            self._register(name or getattr(function, "__name__", ""), function)
+            self._register(name or str(getattr(function, "__name__", "")), function)
             return function
 
         return register if function is None else register(function)

@@ -16,9 +16,9 @@ leaves together with the first frames of the next.
 
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from typing import Final, TypeVar
 
-import intaglio
 from intaglio.attest.base import Attester
 from intaglio.enclave import values
 from intaglio.enclave.calls import Enclave
@@ -31,6 +31,9 @@ from intaglio.wire import cbor
 from intaglio.wire.content import Record
 
 __all__ = ["Refused", "Service"]
+
+# Not an import statement: the package names the host's classes, lazily, and nothing in here may reach those.
+_SDK: Final[str] = f"intaglio/{import_module('intaglio').__version__}"
 
 Answer = list[Plain]
 T = TypeVar("T")
@@ -52,7 +55,7 @@ class Service:
         self._enclave = enclave
         self._attester = attester
         self._draw = draw
-        self._claims: Final[dict[cbor.Value, cbor.Value]] = {"sdk": f"intaglio/{intaglio.__version__}", "name": name}
+        self._claims: Final[dict[cbor.Value, cbor.Value]] = {"sdk": _SDK, "name": name}
         self._handshake: EnclaveHandshake | None = None
         self._channel: EnclaveChannel | None = None
         self._ended = False
