@@ -2,10 +2,13 @@
 
 import hashlib
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import intaglio
 from intaglio.sim.loader import image_of, measure
 from intaglio.sim.measure import Image, TrustedFile, measure_image
 
@@ -91,6 +94,19 @@ def test_image_rule(tmp_path: Path) -> None:
     assert "intaglio/enclave/__init__.py" in names
     assert "intaglio/wire/dcap.py" in names
     assert not [name for name in names if name.startswith(("intaglio/sim", "intaglio/gateway", "intaglio/host"))]
+
+
+def test_everything_of_ours_that_an_enclave_loads_is_measured(tmp_path: Path) -> None:
+    """A new process loads the SDK's runtime; every module of this package that came with it is in the image."""
+    ours = "(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'intaglio')"
+    program = f"import sys, intaglio.enclave.runtime\nprint(*{ours})"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    (tmp_path / "meter.py").write_text("pass\n")
+    measured = {file.name for file in image_of(tmp_path / "meter.py").files}
+    package = Path(intaglio.__file__).parent
+    names = {f"intaglio/{Path(path).relative_to(package).as_posix()}" for path in loaded}
+    assert len(names) > 20
+    assert names <= measured
 
 
 def test_image_rule_does_not_depend_on_where_the_files_lie(tmp_path: Path) -> None:
