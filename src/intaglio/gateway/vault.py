@@ -1,0 +1,50 @@
+"""Session keys at rest: wrapped under a key from the keystore that changes daily (docs/protocol.md, keys at rest).
+
+A blob is the wrapping key's number (4 bytes, big-endian), a nonce (12) and an AES-256-GCM ciphertext bound to session,
+direction and epoch. Once every live row is wrapped under the newest key the old ones are destroyed, and with them all
+that old pages and back-ups of the database still hold.
+"""
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from intaglio.errors import Malformed
+from intaglio.gateway.keystore import Keystore
+from intaglio.types import Direction, Draw, SessionId
+from intaglio.wire import cbor
+
+__all__ = ["Vault"]
+
+_NUMBER, _NONCE = 4, 12
+
+
+class Vault:
+    """Wraps and unwraps with the keys of one keystore. Safe for several threads."""
+
+    def __init__(self, keystore: Keystore, draw: Draw) -> None:
+        self._keystore = keystore
+        self._draw = draw
+
+    @property
+    def newest(self) -> int:
+        """The number of the key that wraps now."""
+        return self._keystore.wrapping[-1].number
+
+    def wrap(self, session: SessionId, direction: Direction, epoch: int, state: bytes) -> bytes:
+        key = self._keystore.wrapping[-1]
+        nonce = self._draw(_NONCE)
+        sealed = AESGCM(key.key).encrypt(nonce, state, _bound_to(session, direction, epoch))
+        return key.number.to_bytes(_NUMBER, "big") + nonce + sealed
+
+    def unwrap(self, session: SessionId, direction: Direction, epoch: int, blob: bytes) -> bytes:
+        """Raises `Malformed` for a blob of another row, an altered one, or one whose key was destroyed."""
+        key = self._keystore.wrapping_key(int.from_bytes(blob[:_NUMBER], "big"))
+        nonce, sealed = blob[_NUMBER : _NUMBER + _NONCE], blob[_NUMBER + _NONCE :]
+        try:
+            return AESGCM(key.key).decrypt(nonce, sealed, _bound_to(session, direction, epoch))
+        except (InvalidTag, ValueError) as error:
+            raise Malformed("session.state", f"of session {session.hex()} was altered in the database") from error
+
+
+def _bound_to(session: SessionId, direction: Direction, epoch: int) -> bytes:
+    return cbor.labelled("wrapped-state", session, int(direction), epoch)
