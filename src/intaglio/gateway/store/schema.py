@@ -1,0 +1,176 @@
+"""The tables, as SQLAlchemy Core describes them: what Alembic's migrations arrive at, and a test holds that they do.
+
+The hot path writes with the standard sqlite3 driver (`statements`); these definitions are for migrations and tools.
+Times are Unix seconds. `session` in frames and records is the row number of `sessions`, which keeps rows short.
+"""
+
+from sqlalchemy import BLOB, Column, ForeignKey, Index, Integer, MetaData, PrimaryKeyConstraint, Table, Text
+
+__all__ = ["metadata"]
+
+metadata = MetaData()
+
+offers = Table(
+    "offers",
+    metadata,
+    Column("hash", BLOB, primary_key=True),
+    Column("data", BLOB, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("not_before", Integer, nullable=False),
+    Column("not_after", Integer, nullable=False),
+    Column("delete_after", Integer, nullable=False),
+    Column("destroyed_at", Integer),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("hash", BLOB, primary_key=True),
+    Column("tee", Text, nullable=False),
+    Column("bytes", BLOB, nullable=False),
+)
+
+collateral = Table(
+    "collateral",
+    metadata,
+    Column("digest", BLOB, primary_key=True),
+    Column("bytes", BLOB, nullable=False),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("hash", BLOB, primary_key=True),
+    Column("text", BLOB, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session", BLOB, nullable=False, unique=True),
+    Column("th", BLOB, nullable=False, unique=True),
+    Column("offer", BLOB, ForeignKey("offers.hash"), nullable=False),
+    Column("evidence", BLOB, ForeignKey("evidence.hash"), nullable=False),
+    Column("collateral", BLOB, ForeignKey("collateral.digest")),
+    Column("policy", BLOB, ForeignKey("policies.hash"), nullable=False),
+    Column("tee", Text, nullable=False),
+    Column("workload", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("simulated", Integer, nullable=False),
+    # The hello without its sealed evidence: what an auditor recomputes the transcript from.
+    Column("hello", BLOB, nullable=False),
+    Column("accept", BLOB, nullable=False),
+    Column("accepted_at", Integer, nullable=False),
+    Column("expires_at", Integer, nullable=False),
+    # The enclave said END; a session that merely expired has none.
+    Column("ended_at", Integer),
+    # Wrapped keys, destroyed (null) when the session and the spool window are over.
+    Column("wrap_key", Integer),
+    Column("up_epoch", Integer, nullable=False),
+    Column("up_state", BLOB),
+    Column("down_epoch", Integer, nullable=False),
+    Column("down_state", BLOB),
+    # Since when an ended epoch waits for missing frames.
+    Column("closing_since", Integer),
+    Column("highest", Integer, nullable=False),
+    Column("frames", Integer, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("late", Integer, nullable=False),
+    Column("replays", Integer, nullable=False),
+    Column("last_at", Integer),
+    Index("sessions_by_end", "expires_at"),
+)
+
+frames = Table(
+    "frames",
+    metadata,
+    Column("session", Integer, ForeignKey("sessions.id"), nullable=False),
+    Column("direction", Integer, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("kind", Integer, nullable=False),
+    # SHA-256 of the frame as it travelled, and H("content", ...) of its plaintext: what a checkpoint's leaf covers.
+    Column("digest", BLOB, nullable=False),
+    Column("content_hash", BLOB, nullable=False),
+    # A checkpoint's bytes; null for every other kind.
+    Column("body", BLOB),
+    Column("records", Integer, nullable=False),
+    Column("late", Integer, nullable=False),
+    Column("arrived_at", Integer, nullable=False),
+    # Stored once: the constraint holds it even where the set of seen numbers would not.
+    PrimaryKeyConstraint("session", "direction", "sequence"),
+    sqlite_with_rowid=False,
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session", Integer, ForeignKey("sessions.id"), nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("value", BLOB, nullable=False),
+    Column("arrived_at", Integer, nullable=False),
+    Column("late", Integer, nullable=False),
+    Index("records_by_session", "session", "id"),
+    sqlite_autoincrement=True,
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # What a peer is told: opaque, so that it learns nothing of how many others were refused.
+    Column("name", Text, nullable=False, unique=True),
+    Column("what", Text, nullable=False),
+    # The first reason, which bounds are counted by, and all of them as a JSON array.
+    Column("reason", Text, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("digest", BLOB, nullable=False),
+    Column("bytes", BLOB, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("session", BLOB),
+    Column("remote", Text),
+    Column("count", Integer, nullable=False),
+    Column("first_at", Integer, nullable=False),
+    Column("last_at", Integer, nullable=False),
+    Index("quarantine_once", "digest", "reason", unique=True),
+    Index("quarantine_by_reason", "reason", "id"),
+    sqlite_autoincrement=True,
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    # What is counted and not kept: replays by session (its 16 bytes), and what no longer fits (empty).
+    Column("reason", Text, nullable=False),
+    Column("session", BLOB, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("first_at", Integer, nullable=False),
+    Column("last_at", Integer, nullable=False),
+    PrimaryKeyConstraint("reason", "session"),
+    sqlite_with_rowid=False,
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("session", BLOB),
+    Column("detail", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("hash", BLOB, primary_key=True),
+    Column("made_at", Integer, nullable=False),
+)
