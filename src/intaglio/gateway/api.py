@@ -1,0 +1,146 @@
+"""The documented JSON API, for people and dashboards: reading only, behind a bearer token, health apart.
+
+OpenAPI at `/api/v1/openapi.json`. It reads the database through connections that can't write.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable
+from pathlib import Path
+from threading import local
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from intaglio.errors import Unavailable
+from intaglio.gateway import models
+from intaglio.gateway.app import Clock
+from intaglio.gateway.query import MAX_PAGE, Reader
+from intaglio.types import SessionId
+
+__all__ = ["make_api"]
+
+_After = Annotated[int, Query(ge=0, description="the last id of the page before")]
+_Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+_Session = Annotated[str | None, Query(pattern=r"^[0-9a-fA-F]{32}$", description="a session id, 32 hex digits")]
+
+
+def make_api(database: Path, token_hashes: frozenset[bytes], clock: Clock, ready: Callable[[], bool]) -> FastAPI:
+    """`token_hashes`: SHA-256 of the tokens that open it."""
+    app = FastAPI(
+        title="Intaglio gateway",
+        version="1",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        exception_handlers={Unavailable: _unavailable},
+    )
+    readers = _Readers(database)
+    bearer = HTTPBearer(auto_error=False)
+
+    def authorised(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+        digest = hashlib.sha256(given.credentials.encode()).digest() if given else b""
+        # Every hash is compared, in constant time each: nothing is learned from how long a refusal takes.
+        if not any([hmac.compare_digest(digest, known) for known in token_hashes]):  # noqa: C419
+            raise HTTPException(401, "need a bearer token", {"WWW-Authenticate": "Bearer"})
+
+    _add_health(app, ready)
+    _add_records(app, readers, [Depends(authorised)])
+    _add_quarantine(app, readers, clock, [Depends(authorised)])
+    return app
+
+
+class _Readers:
+    """One reader a thread of the pool that FastAPI runs plain functions in."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._local = local()
+
+    def __call__(self) -> Reader:
+        reader: Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = Reader(self._database)
+        return reader
+
+
+def _add_health(app: FastAPI, ready: Callable[[], bool]) -> None:
+    @app.get("/v1/health/live")
+    async def live() -> models.Health:
+        """The process answers."""
+        return models.Health(status="ok")
+
+    @app.get("/v1/health/ready", responses={503: {"model": models.Health}})
+    async def is_ready() -> JSONResponse:
+        """It can also store."""
+        good = await asyncio.to_thread(ready)
+        return JSONResponse({"status": "ok" if good else "not ready"}, 200 if good else 503)
+
+
+def _add_records(app: FastAPI, readers: _Readers, guard: list[object]) -> None:
+    @app.get("/api/v1/records", dependencies=guard)  # type: ignore[arg-type]
+    def records(
+        session: _Session = None, name: str | None = None, after: _After = 0, limit: _Limit = 100
+    ) -> models.Records:
+        """Records in the order in which they were stored. `status` LATE: authentic, but not accepted."""
+        found = readers().records(after=after, limit=limit, session=_session(session), name=name)
+        following = found[-1].id if len(found) == limit else None
+        return models.Records(records=[models.Record.of(record) for record in found], next=following)
+
+    @app.get("/api/v1/sessions", dependencies=guard)  # type: ignore[arg-type]
+    def sessions(after: _After = 0, limit: _Limit = 100) -> models.Sessions:
+        """Sessions in the order in which they were accepted."""
+        found = readers().sessions(after=after, limit=limit)
+        following = found[-1].number if len(found) == limit else None
+        return models.Sessions(sessions=[models.Session.of(each) for each in found], next=following)
+
+    @app.get("/api/v1/sessions/{session}", dependencies=guard)  # type: ignore[arg-type]
+    def one_session(session: str) -> models.SessionWithVerdict:
+        """One session and the whole verdict on its evidence."""
+        found = readers().session(_session_or_404(session))
+        if found is None:
+            raise HTTPException(404, "no such session")
+        return models.SessionWithVerdict.with_verdict(found)
+
+
+def _add_quarantine(app: FastAPI, readers: _Readers, clock: Clock, guard: list[object]) -> None:
+    @app.get("/api/v1/quarantine", dependencies=guard)  # type: ignore[arg-type]
+    def quarantine(
+        reason: str | None = None, session: _Session = None, after: _After = 0, limit: _Limit = 100
+    ) -> models.Quarantine:
+        """What was refused, and why; without its bytes."""
+        found = readers().quarantine(after=after, limit=limit, reason=reason, session=_session(session))
+        following = found[-1].number if len(found) == limit else None
+        return models.Quarantine(entries=[models.Refused.of(each) for each in found], next=following)
+
+    @app.get("/api/v1/quarantine/{name}", dependencies=guard)  # type: ignore[arg-type]
+    def one_refused(name: str) -> models.RefusedWithBytes:
+        """One entry, by the id that its sender was told, with the beginning of its bytes."""
+        found = readers().quarantine_entry(name)
+        if found is None:
+            raise HTTPException(404, "no such entry")
+        return models.RefusedWithBytes.with_bytes(found)
+
+    @app.get("/api/v1/status", dependencies=guard)  # type: ignore[arg-type]
+    def status() -> models.Status:
+        """Totals."""
+        return models.Status.of(readers().status(clock()), readers().tallies())
+
+
+def _session(text: str | None) -> SessionId | None:
+    return None if text is None else SessionId(bytes.fromhex(text))
+
+
+def _session_or_404(text: str) -> SessionId:
+    try:
+        return SessionId(bytes.fromhex(text))
+    except ValueError as error:
+        raise HTTPException(404, "no such session") from error
+
+
+async def _unavailable(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001  # Starlette's interface
+    retry = error.retry_after if isinstance(error, Unavailable) else 1
+    return JSONResponse({"error": "unavailable"}, 503, {"Retry-After": str(retry)})

@@ -1,0 +1,273 @@
+"""The gateway over HTTP (docs/protocol.md §10), as an ASGI application.
+
+Three bare routes carry the protocol's messages; everything else goes to the documented JSON API. A body's limit holds
+while it streams in: what is too long is answered with 413 and not read. A peer learns a status and the JSON that the
+protocol defines, never a traceback; a 2xx is sent after commit.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from concurrent.futures import Executor
+from itertools import count
+from secrets import token_hex
+from typing import Any, TypeVar
+
+from intaglio.errors import Malformed, Unavailable
+from intaglio.gateway.frames import FrameIntake, Outcomes
+from intaglio.gateway.hellos import HelloDesk
+from intaglio.gateway.offers import OfferBook
+from intaglio.gateway.store.quarantine import Quarantine, Refusal
+from intaglio.gateway.store.writer import Writer
+from intaglio.reasons import Reason
+from intaglio.types import UnixTime
+from intaglio.wire.frame import split_frames
+from intaglio.wire.hello import MAX_HELLO
+
+__all__ = ["MAX_FRAMES_BODY", "Application", "Clock"]
+
+MAX_FRAMES_BODY = 4 << 20
+"""Bytes of one POST of frames: forty thousand small records."""
+BODY_SECONDS = 60
+"""For a whole body: a peer that drips bytes gets 408."""
+
+T = TypeVar("T")
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Handler = Callable[[Scope, Receive], Awaitable["Response"]]
+Clock = Callable[[], UnixTime]
+
+_SECURITY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+]
+_NO_STORE = (b"cache-control", b"no-store")
+_JSON = (b"content-type", b"application/json")
+_CBOR = (b"content-type", b"application/cbor")
+
+_log = logging.getLogger("intaglio.gateway.http")
+
+
+class Response:
+    """A status, headers and a body."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+        self.status = status
+        self.body = body
+        self.headers = [*headers, (b"content-length", str(len(body)).encode()), *_SECURITY]
+
+    @classmethod
+    def of_json(cls, status: int, value: Mapping[str, object], *headers: tuple[bytes, bytes]) -> "Response":
+        return cls(status, json.dumps(value).encode(), _JSON, _NO_STORE, *headers)
+
+
+class _Gone(Exception):
+    """The peer hung up before its body was complete."""
+
+
+class _Refused(Exception):
+    """The body will not be read to its end."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+class Application:
+    """The ASGI callable. `api` answers every path that is not a route of the protocol."""
+
+    def __init__(
+        self,
+        offers: OfferBook,
+        desk: HelloDesk,
+        intake: FrameIntake,
+        quarantine: Quarantine,
+        writer: Writer,
+        executor: Executor,
+        clock: Clock,
+        api: Callable[[Scope, Receive, Send], Awaitable[None]],
+    ) -> None:
+        self._offers = offers
+        self._desk = desk
+        self._intake = intake
+        self._quarantine = quarantine
+        self._writer = writer
+        self._executor = executor
+        self._clock = clock
+        self._api = api
+        self._routes: dict[str, tuple[str, Handler]] = {
+            "/v1/frames": ("POST", self._frames),
+            "/v1/hello": ("POST", self._hello),
+            "/v1/offer": ("GET", self._offer),
+        }
+        self._boot = token_hex(3)
+        self._requests = count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            return
+        route = self._routes.get(scope["path"])
+        if route is None:
+            await self._api(scope, receive, _secured(send))
+            return
+        method, handler = route
+        try:
+            if scope["method"] == method:
+                response = await handler(scope, receive)
+            else:
+                response = Response.of_json(405, {"error": "method not allowed"}, (b"allow", method.encode()))
+        except _Gone:
+            _log.info("peer hung up request=%s path=%s", self._request(), scope["path"])
+            return
+        except _Refused as refused:
+            response = refused.response
+        except Unavailable as error:
+            _log.error("not served request=%s path=%s: %s", self._request(), scope["path"], error)
+            response = Response.of_json(503, {"error": "unavailable", "reasons": []}, _retry(error.retry_after))
+        if response.status >= 400:
+            _log.info("answered request=%s path=%s status=%d", self._request(), scope["path"], response.status)
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        await send({"type": "http.response.body", "body": response.body})
+
+    async def _offer(self, scope: Scope, receive: Receive) -> Response:  # noqa: ARG002  # the shape of a handler
+        at = self._clock()
+        if self._offers.is_due(at):
+            offer = await self._in_thread(lambda: self._offers.current(at))
+        else:
+            offer = self._offers.current(at)
+        age = max(0, offer.not_after - at)
+        return Response(200, offer.data, _CBOR, (b"cache-control", f"public, max-age={age}".encode()))
+
+    async def _hello(self, scope: Scope, receive: Receive) -> Response:
+        body = await _body(scope, receive, MAX_HELLO)
+        at, remote = self._clock(), _remote(scope)
+        answer = await self._in_thread(lambda: self._desk.answer(body, at, remote))
+        headers = [] if answer.retry_after is None else [_retry(answer.retry_after)]
+        if answer.json is not None:
+            return Response.of_json(answer.status, answer.json, *headers)
+        return Response(answer.status, answer.accept, _CBOR, _NO_STORE, *headers)
+
+    async def _frames(self, scope: Scope, receive: Receive) -> Response:
+        kind = _header(scope, b"content-type").partition(b";")[0].strip().lower()
+        if kind not in (b"application/cose", b"application/cbor-seq"):
+            return Response.of_json(415, {"error": "need application/cose or application/cbor-seq"})
+        body = await _body(scope, receive, MAX_FRAMES_BODY)
+        at, remote = self._clock(), _remote(scope)
+        try:
+            frames = _split(body, single=kind == b"application/cose")
+        except Malformed as error:
+            return await self._no_frames(error, body, at, remote)
+        outcomes = await self._writer.write(self._intake.work(frames, at, remote), len(body))
+        return Response.of_json(outcomes.status, _told(outcomes))
+
+    async def _no_frames(self, error: Malformed, body: bytes, at: UnixTime, remote: str | None) -> Response:
+        detail = {"field": error.field, "problem": error.problem}
+        refusal = Refusal("body", (Reason.MALFORMED_MESSAGE,), detail, body, None, remote)
+        await self._writer.write(lambda connection: self._quarantine.add(connection, refusal, at), len(body))
+        reason = Reason.MALFORMED_MESSAGE.name
+        return Response.of_json(400, {"error": "malformed", "reason": reason, "field": error.field})
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def _request(self) -> str:
+        """A name for a request in the log; made only when something is said of it."""
+        return f"{self._boot}-{next(self._requests)}"
+
+
+def _split(body: bytes, *, single: bool) -> list[bytes]:
+    """Raises `Malformed`."""
+    frames = split_frames(body)
+    if not frames or (single and len(frames) > 1):
+        raise Malformed("body", f"need {'one frame' if single else 'at least one frame'}, found {len(frames)}")
+    return frames
+
+
+def _told(outcomes: Outcomes) -> Mapping[str, object]:
+    return {
+        "stored": outcomes.stored,
+        "duplicate": outcomes.duplicate,
+        "pending": outcomes.pending,
+        "unknown": outcomes.unknown,
+        "refused": outcomes.refused,
+    }
+
+
+async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises `_Refused` (400, 408, 413) and `_Gone`."""
+    declared = _header(scope, b"content-length")
+    if declared and int(declared) > limit:
+        raise _Refused(_too_large(limit))
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return _within(message.get("body", b""), limit)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _pieces(message, receive, limit)
+    except TimeoutError as error:
+        raise _Refused(Response.of_json(408, {"error": "too slow"}, (b"connection", b"close"))) from error
+
+
+async def _pieces(message: MutableMapping[str, Any], receive: Receive, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        if message["type"] != "http.request":
+            raise _Gone
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise _Refused(_too_large(limit))
+        pieces.append(piece)
+        if not message.get("more_body"):
+            return b"".join(pieces)
+        message = await receive()
+
+
+def _within(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise _Refused(_too_large(limit))
+    return body
+
+
+def _too_large(limit: int) -> Response:
+    """The connection stays open and the server throws the rest away as it comes: a peer that is still sending would
+    otherwise lose this answer with its connection."""
+    return Response.of_json(413, {"error": "too large", "limit": limit})
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    for key, value in scope["headers"]:
+        if key == name:
+            found: bytes = value
+            return found
+    return b""
+
+
+def _remote(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return str(client[0]) if client else None
+
+
+def _retry(seconds: int) -> tuple[bytes, bytes]:
+    return b"retry-after", str(seconds).encode()
+
+
+def _secured(send: Send) -> Send:
+    """`send` with the security headers on whatever the API answers; its documentation page brings its own policy."""
+
+    async def secured(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            present = {name.lower() for name, _ in message["headers"]}
+            extra = [pair for pair in (*_SECURITY, _NO_STORE) if pair[0] not in present]
+            message = {**message, "headers": [*message["headers"], *extra]}
+        await send(message)
+
+    return secured

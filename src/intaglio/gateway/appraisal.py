@@ -1,0 +1,181 @@
+"""Judging the evidence of a hello: collateral from its sources, `verify` for whether it is genuine, the policy for
+whether it is wanted, and the terms under which its session may run.
+"""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from intaglio.collateral.cache import CachedSource
+from intaglio.collateral.source import CollateralSource
+from intaglio.errors import Malformed, Unavailable
+from intaglio.gateway.config import Misconfigured, Settings
+from intaglio.reasons import Reason
+from intaglio.types import ReportData, UnixTime
+from intaglio.verify.cache import Recent
+from intaglio.verify.chain import Roots
+from intaglio.verify.evidence import Verifier
+from intaglio.verify.policy import Policy
+from intaglio.verify.verdict import Decision, Verdict
+from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.dcap import Quote
+
+__all__ = ["Appraisal", "Appraiser", "EvidenceAppraiser", "Terms"]
+
+_COLLATERAL_AT_FAULT = frozenset((
+    Reason.COLLATERAL_MALFORMED, Reason.COLLATERAL_SIGNER, Reason.COLLATERAL_MISMATCH, Reason.CRL_MISSING,
+    Reason.CRL_SIGNATURE, Reason.TCB_INFO_SIGNATURE, Reason.QE_IDENTITY_SIGNATURE,
+))  # fmt: skip
+"""What our own sources got wrong: no reason to send an honest enclave away for good."""
+_RETRY = 60
+_PLATFORMS = 4096
+
+_log = logging.getLogger("intaglio.gateway.appraisal")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the policy grants a session of this workload. Ages are in seconds."""
+
+    workload: str
+    max_session_age: int
+    max_offer_age: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appraisal:
+    """A decided verdict; `terms` if it accepts; `collateral` as it was used, for later audits."""
+
+    verdict: Verdict
+    terms: Terms | None
+    collateral: SgxCollateral | None
+
+
+class Appraiser(Protocol):
+    """What the gateway asks of whoever judges. Called from several threads."""
+
+    @property
+    def policy_hash(self) -> bytes:
+        """32 bytes: in offers and with every session."""
+
+    @property
+    def policy_text(self) -> bytes:
+        """The policy as it was read, kept for audits."""
+
+    @property
+    def longest_offer_age(self) -> int:
+        """Of all workloads: a hello to an older offer can't be accepted, whatever it holds."""
+
+    def appraise(self, evidence: bytes, report_data: ReportData, at: UnixTime) -> Appraisal:
+        """Raises `Unavailable` where collateral can't be had, `Malformed` for bytes that are no evidence."""
+
+
+class _Family(NamedTuple):
+    fmspc: str
+    ca: str
+
+
+class EvidenceAppraiser:
+    """The real one: `verify.evidence` under `roots`, and a policy file."""
+
+    def __init__(
+        self, roots: Roots, policy: Policy, policy_text: bytes, sources: Sequence[CollateralSource], pin_hash: bytes
+    ) -> None:
+        self._verifier = Verifier(roots)
+        self._policy = policy
+        self._sources = tuple(sources)
+        self._pin_hash = pin_hash
+        self._families: Recent[_Family] = Recent(_PLATFORMS)
+        self.policy_text = policy_text
+        self.policy_hash = policy.hash
+        self.longest_offer_age = max(workload.max_offer_age for workload in policy.workloads)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, pin_hash: bytes) -> "EvidenceAppraiser":
+        """Reads policy and lab roots. Raises `Misconfigured`, `PolicyError`."""
+        text = _read(settings.policy, "policy")
+        roots = Roots.production()
+        for path in settings.lab_roots:
+            roots |= Roots.lab(_read(path, "lab root"))
+        return cls(roots, Policy.parse(text), text, settings.collateral, pin_hash)
+
+    def appraise(self, evidence: bytes, report_data: ReportData, at: UnixTime) -> Appraisal:
+        key = _platform_key(evidence)
+        family = self._families.get(key) if key else None
+        verdict: Verdict | None = None
+        if family is None:
+            # Without collateral first: what is not genuine anyway must not make us ask a service about platforms
+            # that a stranger invented.
+            verdict = self._verifier.verify(evidence, None, at)
+            family = _family(verdict)
+        collateral = None
+        if family is not None:
+            collateral = self._collateral(family, at)
+            verdict = self._verifier.verify(evidence, collateral, at)
+            self._check_collateral(verdict, family)
+            if key and verdict.genuine:
+                self._families.put(key, family)
+        if verdict is None:
+            raise Malformed("evidence", "no verdict")
+        verdict = self._policy.appraise(verdict, report_data=report_data, pin_hash=self._pin_hash)
+        return Appraisal(verdict, self._terms(verdict), collateral)
+
+    def _terms(self, verdict: Verdict) -> Terms | None:
+        if verdict.decision is not Decision.ACCEPTED or verdict.workload is None:
+            return None
+        workload = self._policy.workload(verdict.workload)
+        return Terms(workload.name, workload.max_session_age, workload.max_offer_age)
+
+    def _collateral(self, family: _Family, at: UnixTime) -> SgxCollateral:
+        """From the first source that has it. Raises `Unavailable`."""
+        problems: list[str] = []
+        retry = _RETRY
+        for source in self._sources:
+            try:
+                return source.get(family.fmspc, family.ca, at)
+            except Unavailable as error:
+                problems.append(str(error))
+                retry = min(retry, error.retry_after)
+            except Malformed as error:
+                problems.append(str(error))
+        what = "; ".join(problems) or "no source of collateral is configured"
+        _log.warning("no collateral fmspc=%s ca=%s: %s", family.fmspc, family.ca, what)
+        raise Unavailable(f"collateral for {family.fmspc}: {what}", retry_after=max(1, retry))
+
+    def _check_collateral(self, verdict: Verdict, family: _Family) -> None:
+        """Raises `Unavailable` where the collateral is bad and not the evidence; a cache is told to drop it."""
+        bad = [reason.name for reason in verdict.reasons if reason in _COLLATERAL_AT_FAULT]
+        if not bad:
+            return
+        _log.error("collateral is bad fmspc=%s ca=%s reasons=%s", family.fmspc, family.ca, ",".join(bad))
+        for source in self._sources:
+            if isinstance(source, CachedSource):
+                source.forget(family.fmspc, family.ca)
+        raise Unavailable(f"collateral for {family.fmspc} is bad: {', '.join(bad)}", retry_after=_RETRY)
+
+
+def _family(verdict: Verdict) -> _Family | None:
+    """Whose collateral is missing, if that is all that is missing. Only the platform CA's certificates have a
+    platform instance id."""
+    platform = verdict.platform
+    if verdict.genuine is False or platform is None or platform.fmspc is None:
+        return None
+    return _Family(platform.fmspc, "platform" if platform.platform_instance_id else "processor")
+
+
+def _platform_key(evidence: bytes) -> bytes | None:
+    """The digest of a quote's certification data, by which a platform is known again."""
+    try:
+        return hashlib.sha256(Quote.parse(evidence).certification.data).digest()
+    except Malformed:
+        return None
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"{what} {path}: {error.strerror}") from error

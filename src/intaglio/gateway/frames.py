@@ -1,0 +1,218 @@
+"""Frames: opened, told apart and stored, in the writer's thread and inside its transaction.
+
+Every frame of a body gets its own outcome; whatever can be stored is, whatever became of the others. What a receiver
+learns in memory counts only if the transaction commits: otherwise the receiver is dropped and read back.
+"""
+
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import partial
+
+from intaglio.errors import Malformed, Rejected
+from intaglio.gateway.live import LiveSession, LiveSessions
+from intaglio.gateway.pending import PendingSessions
+from intaglio.gateway.store.quarantine import Quarantine, Refusal
+from intaglio.gateway.store.writer import Work
+from intaglio.reasons import Reason
+from intaglio.session.channel import Opened
+from intaglio.types import SessionId, UnixTime
+from intaglio.wire import cbor
+from intaglio.wire.content import Kind
+from intaglio.wire.frame import SESSION, Frame, parse_frame
+
+__all__ = ["FrameIntake", "Outcomes"]
+
+MAX_SEQUENCE = 2**63 - 1
+"""SQLite's largest integer. A session would have to send a frame a microsecond for 290,000 years to get there."""
+
+_log = logging.getLogger("intaglio.gateway.frames")
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """What became of a body's frames; the lists hold places in the body. A peer learns this and no reason."""
+
+    stored: int = 0
+    duplicate: int = 0
+    pending: list[int] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status, by precedence."""
+        if self.pending:
+            return 425
+        if self.unknown:
+            return 404
+        return 403 if self.refused else 200
+
+
+class _Outcome(Enum):
+    STORED = auto()
+    DUPLICATE = auto()
+    PENDING = auto()
+    UNKNOWN = auto()
+    REFUSED = auto()
+
+
+class FrameIntake:
+    """A `Participant`: rows are collected during a group and written together at its end."""
+
+    def __init__(self, live: LiveSessions, quarantine: Quarantine, pending: PendingSessions) -> None:
+        self._live = live
+        self._quarantine = quarantine
+        self._pending = pending
+        self._frames: list[tuple[object, ...]] = []
+        self._records: list[tuple[object, ...]] = []
+        self._digests: dict[tuple[int, int], bytes] = {}
+
+    def work(self, frames: Sequence[bytes], at: UnixTime, remote: str | None) -> Work[Outcomes]:
+        """For the writer: `at` is when they arrived."""
+        return partial(self._take, frames, at, remote)
+
+    def flush(self, connection: sqlite3.Connection) -> None:
+        if self._frames:
+            connection.executemany("INSERT INTO frames VALUES (?,0,?,?,?,?,?,?,?,?,?)", self._frames)
+            connection.executemany(
+                "INSERT INTO records (session, sequence, position, epoch, name, content_type, value, arrived_at, late)"
+                " VALUES (?,?,?,?,?,?,?,?,?)",
+                self._records,
+            )
+        self._live.flush(connection)
+        self._clear()
+
+    def forget(self) -> None:
+        self._live.forget()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._frames.clear()
+        self._records.clear()
+        self._digests.clear()
+
+    def _take(
+        self, frames: Sequence[bytes], at: UnixTime, remote: str | None, connection: sqlite3.Connection
+    ) -> Outcomes:
+        outcomes = Outcomes()
+        for index, data in enumerate(frames):
+            match self._one(connection, data, at, remote):
+                case _Outcome.STORED:
+                    outcomes.stored += 1
+                case _Outcome.DUPLICATE:
+                    outcomes.duplicate += 1
+                case _Outcome.PENDING:
+                    outcomes.pending.append(index)
+                case _Outcome.UNKNOWN:
+                    outcomes.unknown.append(index)
+                case _Outcome.REFUSED:
+                    outcomes.refused.append(index)
+        return outcomes
+
+    def _one(self, connection: sqlite3.Connection, data: bytes, at: UnixTime, remote: str | None) -> _Outcome:
+        """The common case is a slice, a look-up and one AEAD operation; a frame is taken apart when something is
+        wrong."""
+        session = SessionId(data[SESSION])
+        try:
+            live = self._live.get(connection, session)
+        except Malformed as error:
+            # The peer is not at fault: its frame must wait until somebody has restored the store or the keystore.
+            _log.error("session can't be read back session=%s: %s", session.hex(), error)
+            return _Outcome.PENDING
+        try:
+            if live is None:
+                return self._homeless(connection, parse_frame(data), at, remote)
+            opened = _opened(live, data)
+        except Rejected as error:
+            if error.reason is Reason.REPLAY and live is not None:
+                return self._again(connection, live, parse_frame(data), at, remote)
+            return self._refuse(connection, data, error.reason, str(error), at, remote)
+        except Malformed as error:
+            return self._refuse(connection, data, Reason.MALFORMED_MESSAGE, str(error), at, remote)
+        self._store(live, opened, data, at)
+        return _Outcome.STORED
+
+    def _homeless(self, connection: sqlite3.Connection, frame: Frame, at: UnixTime, remote: str | None) -> _Outcome:
+        """A frame of a session that is not in the store."""
+        if frame.session in self._pending:
+            return _Outcome.PENDING
+        self._refuse(connection, frame.data, Reason.SESSION_UNKNOWN, "no such session", at, remote)
+        return _Outcome.UNKNOWN
+
+    def _again(
+        self, connection: sqlite3.Connection, live: LiveSession, frame: Frame, at: UnixTime, remote: str | None
+    ) -> _Outcome:
+        """A frame whose number is stored: the same bytes are a duplicate. Other bytes that open are another frame
+        under one number; other bytes whose key is gone can't be told from a forgery."""
+        stored = self._digests.get((live.row, frame.sequence))
+        if stored is None:
+            row = connection.execute(
+                "SELECT digest FROM frames WHERE session = ? AND direction = 0 AND sequence = ?",
+                (live.row, frame.sequence),
+            ).fetchone()
+            stored = row[0] if row else None
+        if stored == hashlib.sha256(frame.data).digest():
+            live.replays += 1
+            self._live.touch(live)
+            self._quarantine.tally(Reason.REPLAY, live.session, at)
+            return _Outcome.DUPLICATE
+        opens = live.receiver is not None and frame.epoch in live.receiver.epochs
+        reason = Reason.SEQUENCE_REUSED if opens else Reason.EPOCH_CLOSED
+        return self._refuse(connection, frame.data, reason, "another frame is stored under its number", at, remote)
+
+    def _store(self, live: LiveSession, opened: Opened, data: bytes, at: UnixTime) -> None:
+        digest = hashlib.sha256(data).digest()
+        records = opened.records
+        late = int(at >= live.expires_at)
+        body = opened.body if opened.kind is Kind.CHECKPOINT else None
+        row, sequence, epoch = live.row, opened.sequence, opened.epoch
+        content_hash = cbor.digest("content", opened.content)
+        self._frames.append(
+            (row, sequence, epoch, int(opened.kind), digest, content_hash, body, len(records), late, at)
+        )
+        self._records.extend([
+            (row, sequence, place, epoch, name, content_type, value, at, late)
+            for place, (name, content_type, value) in enumerate(records)
+        ])  # fmt: skip
+        self._digests[row, sequence] = digest
+        live.stored(opened, late=bool(late), at=at)
+        self._live.touch(live)
+
+    def _refuse(
+        self,
+        connection: sqlite3.Connection,
+        data: bytes,
+        reason: Reason,
+        problem: str,
+        at: UnixTime,
+        remote: str | None,
+    ) -> _Outcome:
+        """To quarantine, and to the log unless it is a flood; the peer is told nothing but that it failed."""
+        detail: dict[str, object] = {"problem": problem}
+        session = None
+        try:
+            frame = parse_frame(data)
+        except Malformed as error:
+            detail["layout"] = str(error)
+        else:
+            session = frame.session
+            detail |= {"direction": frame.direction.name.lower(), "epoch": frame.epoch, "sequence": frame.sequence}
+        name = self._quarantine.add(connection, Refusal("frame", (reason,), detail, data, session, remote), at)
+        if name is not None:
+            _log.info("frame refused reason=%s session=%s quarantine=%s", reason.name,
+                      session.hex() if session else "-", name)  # fmt: skip
+        return _Outcome.REFUSED
+
+
+def _opened(live: LiveSession, data: bytes) -> Opened:
+    """Raises `Rejected` or `Malformed` for a frame that does not belong in the store."""
+    if live.receiver is None:
+        raise Rejected(Reason.SESSION_ENDED, expected="a session whose keys are kept", found="keys destroyed")
+    opened = live.receiver.open(data)
+    if opened.sequence > MAX_SEQUENCE:
+        raise Malformed("frame.sequence", f"at most {MAX_SEQUENCE}, found {opened.sequence}")
+    return opened

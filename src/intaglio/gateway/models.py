@@ -1,0 +1,212 @@
+"""What the JSON API answers: the documented shape of `query`'s values. Byte strings are lower-case hexadecimal, values
+base64."""
+
+import base64
+
+from pydantic import BaseModel, Field, JsonValue
+
+from intaglio.gateway import query
+from intaglio.gateway.render import readable
+
+__all__ = [
+    "Health",
+    "Quarantine",
+    "Record",
+    "Records",
+    "Refused",
+    "RefusedWithBytes",
+    "Session",
+    "SessionWithVerdict",
+    "Sessions",
+    "Status",
+    "Tally",
+]
+
+
+class Health(BaseModel):
+    status: str
+
+
+class Record(BaseModel):
+    """One value and where it came from."""
+
+    id: int
+    session: str
+    workload: str
+    tee: str
+    simulated: bool = Field(description="rests on a simulator's evidence, not on hardware")
+    epoch: int
+    sequence: int
+    position: int = Field(description="place in its frame")
+    name: str
+    content_type: str
+    value: JsonValue = Field(description="decoded, for CBOR and text; null otherwise")
+    value_base64: str
+    arrived_at: int
+    status: str = Field(description="ACCEPTED or LATE")
+
+    @classmethod
+    def of(cls, record: query.StoredRecord) -> "Record":
+        return cls(
+            id=record.id,
+            session=record.session.hex(),
+            workload=record.workload,
+            tee=record.tee,
+            simulated=record.simulated,
+            epoch=record.epoch,
+            sequence=record.sequence,
+            position=record.position,
+            name=record.name,
+            content_type=record.content_type,
+            value=readable(record.content_type, record.value),
+            value_base64=base64.b64encode(record.value).decode(),
+            arrived_at=record.arrived_at,
+            status=record.status,
+        )
+
+
+class Records(BaseModel):
+    records: list[Record]
+    next: int | None = Field(description="pass as `after` for the next page; null at the end")
+
+
+class Session(BaseModel):
+    """A session and its counts."""
+
+    session: str
+    workload: str
+    tee: str
+    simulated: bool
+    accepted_at: int
+    expires_at: int
+    ended_at: int | None
+    keys_destroyed: bool
+    frames: int
+    records: int
+    late: int
+    replays: int
+    missing: int = Field(description="numbers below the highest that have not arrived")
+    highest: int
+    last_at: int | None
+    offer: str
+    evidence: str
+    policy: str
+
+    @classmethod
+    def of(cls, session: query.StoredSession) -> "Session":
+        return cls(**_session_fields(session))  # type: ignore[arg-type]
+
+
+class SessionWithVerdict(Session):
+    verdict: dict[str, JsonValue]
+
+    @classmethod
+    def with_verdict(cls, session: query.StoredSession) -> "SessionWithVerdict":
+        return cls(**_session_fields(session), verdict=session.verdict)  # type: ignore[arg-type]
+
+
+def _session_fields(session: query.StoredSession) -> dict[str, object]:
+    plain = (
+        "workload", "tee", "simulated", "accepted_at", "expires_at", "ended_at", "keys_destroyed", "frames", "records",
+        "late", "replays", "missing", "highest", "last_at",
+    )  # fmt: skip
+    hexadecimal = ("session", "offer", "evidence", "policy")
+    return {name: getattr(session, name) for name in plain} | {
+        name: getattr(session, name).hex() for name in hexadecimal
+    }
+
+
+class Sessions(BaseModel):
+    sessions: list[Session]
+    next: int | None
+
+
+class Refused(BaseModel):
+    """Something that was refused."""
+
+    id: str
+    what: str = Field(description="hello, frame or body")
+    reasons: list[str]
+    detail: dict[str, JsonValue]
+    session: str | None
+    remote: str | None
+    count: int
+    first_at: int
+    last_at: int
+
+    @classmethod
+    def of(cls, entry: query.QuarantineEntry) -> "Refused":
+        return cls(**_refused_fields(entry))  # type: ignore[arg-type]
+
+
+class RefusedWithBytes(Refused):
+    bytes_base64: str = Field(description="the beginning of what came")
+
+    @classmethod
+    def with_bytes(cls, entry: query.QuarantineEntry) -> "RefusedWithBytes":
+        encoded = base64.b64encode(entry.data).decode()
+        return cls(**_refused_fields(entry), bytes_base64=encoded)  # type: ignore[arg-type]
+
+
+def _refused_fields(entry: query.QuarantineEntry) -> dict[str, object]:
+    return {
+        "id": entry.name,
+        "what": entry.what,
+        "reasons": list(entry.reasons),
+        "detail": dict(entry.detail),
+        "session": entry.session.hex() if entry.session else None,
+        "remote": entry.remote,
+        "count": entry.count,
+        "first_at": entry.first_at,
+        "last_at": entry.last_at,
+    }
+
+
+class Quarantine(BaseModel):
+    entries: list[Refused]
+    next: int | None
+
+
+class Tally(BaseModel):
+    """Counted, not kept."""
+
+    reason: str
+    session: str | None
+    count: int
+    first_at: int
+    last_at: int
+
+
+class Status(BaseModel):
+    sessions: int
+    live_sessions: int
+    records: int
+    late: int
+    frames: int
+    replays: int
+    quarantined: dict[str, int]
+    simulated: bool
+    tallies: list[Tally]
+
+    @classmethod
+    def of(cls, status: query.Status, tallies: list[query.Tally]) -> "Status":
+        return cls(
+            sessions=status.sessions,
+            live_sessions=status.live_sessions,
+            records=status.records,
+            late=status.late,
+            frames=status.frames,
+            replays=status.replays,
+            quarantined=dict(status.quarantined),
+            simulated=status.simulated,
+            tallies=[
+                Tally(
+                    reason=each.reason,
+                    session=each.session.hex() if each.session else None,
+                    count=each.count,
+                    first_at=each.first_at,
+                    last_at=each.last_at,
+                )
+                for each in tallies
+            ],
+        )

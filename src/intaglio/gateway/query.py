@@ -1,0 +1,256 @@
+"""Reading what a gateway stored: for its API, and for commands in other processes, on the same SQLite file.
+
+A `Reader` can't write. Lists are paged by key: pass the last `id` (or `number`) of one page as `after` for the next.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from intaglio.errors import Unavailable
+from intaglio.types import SessionId, UnixTime
+
+__all__ = ["MAX_PAGE", "QuarantineEntry", "Reader", "Status", "StoredRecord", "StoredSession", "Tally"]
+
+MAX_PAGE = 1000
+
+Row = tuple[Any, ...]
+"""As SQLite gives it; the functions at the end know the columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """One value with its provenance. `late`: its session had ended when it arrived, so it is not accepted."""
+
+    id: int
+    session: SessionId
+    workload: str
+    tee: str
+    simulated: bool
+    epoch: int
+    sequence: int
+    position: int
+    name: str
+    content_type: str
+    value: bytes = field(repr=False)
+    arrived_at: UnixTime
+    late: bool
+
+    @property
+    def status(self) -> str:
+        return "LATE" if self.late else "ACCEPTED"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session and its counts. `missing` is how many numbers below the highest have not arrived."""
+
+    number: int
+    session: SessionId
+    workload: str
+    tee: str
+    simulated: bool
+    accepted_at: UnixTime
+    expires_at: UnixTime
+    ended_at: UnixTime | None
+    keys_destroyed: bool
+    frames: int
+    records: int
+    late: int
+    replays: int
+    highest: int
+    last_at: UnixTime | None
+    offer: bytes
+    evidence: bytes
+    policy: bytes
+    verdict: Mapping[str, object]
+
+    @property
+    def missing(self) -> int:
+        return self.highest + 1 - self.frames
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineEntry:
+    """Something that was refused: `reasons` are names of `Reason`; `data` is the beginning of what came."""
+
+    number: int
+    name: str
+    what: str
+    reasons: tuple[str, ...]
+    detail: Mapping[str, object]
+    data: bytes = field(repr=False)
+    session: SessionId | None
+    remote: str | None
+    count: int
+    first_at: UnixTime
+    last_at: UnixTime
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What was only counted: replays of a session, or what did not fit into quarantine (`session` None)."""
+
+    reason: str
+    session: SessionId | None
+    count: int
+    first_at: UnixTime
+    last_at: UnixTime
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Totals."""
+
+    sessions: int
+    live_sessions: int
+    records: int
+    late: int
+    frames: int
+    replays: int
+    quarantined: Mapping[str, int]
+    """By reason, what is only counted included."""
+    simulated: bool
+    """Whether any session rests on simulated evidence."""
+
+
+_RECORD = """
+SELECT r.id, s.session, s.workload, s.tee, s.simulated, r.epoch, r.sequence, r.position, r.name, r.content_type,
+       r.value, r.arrived_at, r.late
+FROM records r JOIN sessions s ON s.id = r.session
+"""
+_SESSION = """
+SELECT id, session, workload, tee, simulated, accepted_at, expires_at, ended_at, up_state IS NULL, frames, records,
+       late, replays, highest, last_at, offer, evidence, policy, verdict
+FROM sessions
+"""
+_QUARANTINE = "SELECT id, name, what, reasons, detail, bytes, session, remote, count, first_at, last_at FROM quarantine"
+
+
+class Reader:
+    """A read-only view of a gateway's database. Not for several threads at once. A context manager."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `Unavailable` where there is no database."""
+        try:
+            uri = f"{path.absolute().as_uri()}?mode=ro"
+            self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA busy_timeout = 5000")
+            self._connection.execute("PRAGMA query_only = ON")
+        except sqlite3.Error as error:
+            raise Unavailable(f"{path}: {error}") from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def records(
+        self, *, after: int = 0, limit: int = 100, session: SessionId | None = None, name: str | None = None
+    ) -> list[StoredRecord]:
+        """Ascending from the first one stored after the record `after`."""
+        where = ["r.id > ?"]
+        arguments: list[object] = [after]
+        if session is not None:
+            where.append("r.session = (SELECT id FROM sessions WHERE session = ?)")
+            arguments.append(session)
+        if name is not None:
+            where.append("r.name = ?")
+            arguments.append(name)
+        query = f"{_RECORD} WHERE {' AND '.join(where)} ORDER BY r.id LIMIT ?"
+        return [_record(row) for row in self._rows(query, (*arguments, _page(limit)))]
+
+    def last_record(self) -> int:
+        """The highest record id, 0 if there is none: where `records --follow` begins."""
+        ((highest,),) = self._rows("SELECT coalesce(max(id), 0) FROM records", ())
+        return int(highest)
+
+    def sessions(self, *, after: int = 0, limit: int = 100) -> list[StoredSession]:
+        """Ascending in the order of their Accepts."""
+        return [
+            _session(row) for row in self._rows(f"{_SESSION} WHERE id > ? ORDER BY id LIMIT ?", (after, _page(limit)))
+        ]
+
+    def session(self, session: SessionId) -> StoredSession | None:
+        return next((_session(row) for row in self._rows(f"{_SESSION} WHERE session = ?", (session,))), None)
+
+    def quarantine(
+        self, *, after: int = 0, limit: int = 100, reason: str | None = None, session: SessionId | None = None
+    ) -> list[QuarantineEntry]:
+        """Ascending in the order of their first arrival; `reason` is the first of an entry's reasons."""
+        query = f"{_QUARANTINE} WHERE id > ?"
+        values: list[object] = [after]
+        if reason is not None:
+            query += " AND reason = ?"
+            values.append(reason)
+        if session is not None:
+            query += " AND session = ?"
+            values.append(session)
+        return [_entry(row) for row in self._rows(query + " ORDER BY id LIMIT ?", (*values, _page(limit)))]
+
+    def quarantine_entry(self, name: str) -> QuarantineEntry | None:
+        return next((_entry(row) for row in self._rows(f"{_QUARANTINE} WHERE name = ?", (name,))), None)
+
+    def tallies(self) -> list[Tally]:
+        rows = self._rows("SELECT reason, session, count, first_at, last_at FROM tallies ORDER BY reason, session", ())
+        return [Tally(reason, session or None, count, first, last) for reason, session, count, first, last in rows]
+
+    def status(self, at: UnixTime) -> Status:
+        ((sessions, live, records, late, frames, replays, simulated),) = self._rows(
+            "SELECT count(*), coalesce(sum(expires_at > ? AND ended_at IS NULL), 0), coalesce(sum(records), 0),"
+            " coalesce(sum(late), 0), coalesce(sum(frames), 0), coalesce(sum(replays), 0), coalesce(max(simulated), 0)"
+            " FROM sessions",
+            (at,),
+        )
+        counts = self._rows(
+            "SELECT reason, sum(count) FROM (SELECT reason, count FROM quarantine UNION ALL"
+            " SELECT reason, count FROM tallies WHERE reason <> 'REPLAY') GROUP BY reason ORDER BY reason",
+            (),
+        )
+        by_reason: dict[str, int] = dict(counts)
+        return Status(sessions, live, records, late, frames, replays, by_reason, bool(simulated))
+
+    @contextmanager
+    def _cursor(self) -> Iterator[sqlite3.Cursor]:
+        with closing(self._connection.cursor()) as cursor:
+            yield cursor
+
+    def _rows(self, query: str, arguments: tuple[object, ...]) -> list[Row]:
+        try:
+            with self._cursor() as cursor:
+                return cursor.execute(query, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"the store can't be read: {error}", retry_after=1) from error
+
+
+def _page(limit: int) -> int:
+    return max(1, min(limit, MAX_PAGE))
+
+
+def _record(row: Row) -> StoredRecord:
+    values = list(row)
+    values[4], values[-1] = bool(values[4]), bool(values[-1])
+    return StoredRecord(*values)
+
+
+def _session(row: Row) -> StoredSession:
+    values = list(row)
+    values[4], values[8], values[-1] = bool(values[4]), bool(values[8]), json.loads(values[-1])
+    return StoredSession(*values)
+
+
+def _entry(row: Row) -> QuarantineEntry:
+    values = list(row)
+    values[3], values[4] = tuple(json.loads(values[3])), json.loads(values[4])
+    return QuarantineEntry(*values)

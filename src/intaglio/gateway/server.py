@@ -1,0 +1,222 @@
+"""A gateway that runs: everything put together in the right order, and taken apart again without losing anything.
+
+serve(settings)                        # until a signal
+with running(settings) as url: ...     # on a free port, in a thread: for tests and demonstrations
+"""
+
+import fcntl
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from intaglio.errors import Unavailable
+from intaglio.gateway.api import make_api
+from intaglio.gateway.app import Application, Clock
+from intaglio.gateway.appraisal import Appraiser, EvidenceAppraiser
+from intaglio.gateway.config import Misconfigured, Settings
+from intaglio.gateway.frames import FrameIntake
+from intaglio.gateway.hellos import HelloDesk
+from intaglio.gateway.housekeeping import EVERY, Housekeeping
+from intaglio.gateway.keystore import Keystore
+from intaglio.gateway.live import LiveSessions
+from intaglio.gateway.offers import OfferBook
+from intaglio.gateway.pending import PendingSessions
+from intaglio.gateway.store.migrate import migrate
+from intaglio.gateway.store.quarantine import Quarantine
+from intaglio.gateway.store.writer import Writer
+from intaglio.gateway.tokens import token_hashes
+from intaglio.gateway.vault import Vault
+from intaglio.types import Draw, UnixTime
+
+__all__ = ["Gateway", "running", "serve", "system_clock"]
+
+_DRAIN_SECONDS = 10
+"""At a stop, for requests that are being answered."""
+_READY_SECONDS = 5
+
+_log = logging.getLogger("intaglio.gateway")
+
+
+def system_clock() -> UnixTime:
+    return UnixTime(int(time.time()))
+
+
+class Gateway:
+    """One data centre's service over one folder and one keystore. `app` is its ASGI application. A context manager."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock = system_clock,
+        draw: Draw = os.urandom,
+        appraiser: Appraiser | None = None,
+    ) -> None:
+        """Raises `Misconfigured` and `Malformed` (policy, keystore), `Unavailable` (the disk). Nothing runs then."""
+        self.settings = settings
+        self.clock = clock
+        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = _exclusive(settings.folder / "gateway.lock")
+        try:
+            keystore = Keystore.open(settings.keystore, settings.secret, draw=draw)
+            self.pin = keystore.pin
+            judge = appraiser or EvidenceAppraiser.from_settings(settings, keystore.pin.hash)
+            migrate(settings.database)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._writer = Writer(settings.database)
+        self._executor = ThreadPoolExecutor(settings.hello_workers, thread_name_prefix="intaglio-hello")
+        self._stop = Event()
+        self._assemble(keystore, judge, draw)
+
+    def _assemble(self, keystore: Keystore, judge: Appraiser, draw: Draw) -> None:
+        settings, writer = self.settings, self._writer
+        vault = Vault(keystore, draw)
+        pending = PendingSessions()
+        quarantine = Quarantine(settings.quarantine_bytes)
+        self._live = LiveSessions(vault)
+        intake = FrameIntake(self._live, quarantine, pending)
+        # Frames first: what a session's row learns must be in the same transaction as its frames.
+        writer.attach(intake)
+        writer.attach(quarantine)
+        offers = OfferBook(settings, keystore, writer, judge.policy_hash, draw)
+        self._housekeeping = Housekeeping(keystore, vault, offers, self._live, writer, settings.spool_window)
+        desk = HelloDesk(keystore, offers, judge, writer, quarantine, pending, vault, draw)
+        try:
+            writer.start()
+            self._housekeeping.open(self.clock())
+            offers.open(self.clock())
+            hashes = token_hashes(writer, settings.token_file, self.clock())
+        except BaseException:
+            self.close()
+            raise
+        api = make_api(settings.database, hashes, self.clock, self._ready)
+        self.app = Application(offers, desk, intake, quarantine, writer, self._executor, self.clock, api)
+        self._keeper = Thread(target=self._keep, name="intaglio-housekeeping", daemon=True)
+        self._keeper.start()
+
+    def turn(self) -> None:
+        """Does now what housekeeping would do within a minute. Raises `Unavailable`."""
+        self._housekeeping.turn(self.clock())
+
+    def close(self) -> None:
+        """Stops taking work, commits what was taken, and writes back what a restart would have to find out."""
+        self._stop.set()
+        keeper: Thread | None = getattr(self, "_keeper", None)
+        if keeper is not None:
+            keeper.join()
+        self._executor.shutdown(wait=True)
+        try:
+            self._writer.submit(self._live.save_all).result()
+        except Unavailable as error:
+            _log.warning("sessions not written back, a restart will read their frames: %s", error)
+        self._writer.close()
+        os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _keep(self) -> None:
+        while not self._stop.wait(EVERY):
+            try:
+                self.turn()
+            except (Unavailable, OSError) as error:
+                _log.error("housekeeping failed, trying again in %d s: %s", EVERY, error)
+
+    def _ready(self) -> bool:
+        """Whether the writer takes and commits work."""
+        try:
+            self._writer.submit(lambda _: None).result(_READY_SECONDS)
+        except (Unavailable, TimeoutError):
+            return False
+        return True
+
+
+def serve(settings: Settings, *, clock: Clock = system_clock, started: Callable[[str], None] | None = None) -> None:
+    """Serves until SIGINT or SIGTERM, then lets running requests end and commits. `started` is told the URL."""
+    with Gateway(settings, clock=clock) as gateway, _listen(settings) as (listener, url):
+        if settings.lab:
+            _log.warning("LAB MODE: simulated evidence is accepted and marked roots=%d", len(settings.lab_roots))
+        server = _server(gateway)
+        if started is not None:
+            started(url)
+        server.run([listener])
+
+
+@contextmanager
+def running(
+    settings: Settings, *, clock: Clock = system_clock, appraiser: Appraiser | None = None, draw: Draw = os.urandom
+) -> Iterator[str]:
+    """A gateway in a thread of this process; yields its URL. `settings.port` 0 takes a free one."""
+    with Gateway(settings, clock=clock, appraiser=appraiser, draw=draw) as gateway, serving(gateway) as url:
+        yield url
+
+
+@contextmanager
+def serving(gateway: Gateway) -> Iterator[str]:
+    """Serves a gateway in a thread; yields its URL. The gateway stays open afterwards."""
+    with _listen(gateway.settings) as (listener, url):
+        server = _server(gateway)
+        thread = Thread(target=server.run, args=([listener],), name="intaglio-server", daemon=True)
+        thread.start()
+        try:
+            yield url
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _server(gateway: Gateway) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            gateway.app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            # The peer is whoever connects: a forwarded address is a claim of the host's.
+            proxy_headers=False,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+    )
+
+
+@contextmanager
+def _listen(settings: Settings) -> Iterator[tuple[socket.socket, str]]:
+    """Listens before the server starts, so a peer that knows the URL never finds the door missing."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise Misconfigured(f"{settings.host}:{settings.port}: {error.strerror}") from error
+    with listener:
+        host = f"[{settings.host}]" if family is socket.AF_INET6 else settings.host
+        yield listener, f"http://{host}:{listener.getsockname()[1]}"
+
+
+def _exclusive(path: Path) -> int:
+    """A lock that ends with the process: two gateways on one folder would each miss what the other stored."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise Misconfigured(f"{path.parent}: another gateway runs on this folder") from error
+    return descriptor
