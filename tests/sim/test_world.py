@@ -7,7 +7,7 @@ import dcap_qvl
 import pytest
 
 from intaglio.attest.base import SealPolicy
-from intaglio.errors import LocalProtocolError
+from intaglio.errors import LocalProtocolError, Malformed
 from intaglio.sim.attester import SimulatedAttester
 from intaglio.sim.cpu import LaunchOptions
 from intaglio.sim.draft import launch
@@ -94,6 +94,15 @@ def test_what_is_not_a_lab(tmp_path: Path, folder: Path) -> None:
         Lab.open(folder).add_platform(PlatformPlan("alpha"), NOON)
     with pytest.raises(KeyError):
         Lab.open(folder).machine("omega")
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"editions": 1}', b"\xff", b'{"name": "alpha", "facts": {}}'])
+@pytest.mark.parametrize("name", ["published.json", "platforms/alpha.json"])
+def test_broken_state_is_malformed(folder: Path, name: str, content: bytes) -> None:
+    (folder / name).write_bytes(content)
+    with pytest.raises(Malformed) as caught:
+        Lab.open(folder)
+    assert caught.value.field == Path(name).name
 
 
 def test_tampered_fuses_or_sigstructs_do_not_boot(folder: Path) -> None:

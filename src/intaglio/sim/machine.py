@@ -6,10 +6,12 @@ of the authority: a machine that runs enclaves can't issue certificates.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from intaglio.errors import Malformed
 from intaglio.sim.cpu import Enclave, LaunchOptions, Processor
 from intaglio.sim.files import replace_file
 from intaglio.sim.measure import Image
@@ -61,8 +63,15 @@ class PlatformRecord:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Raises FileNotFoundError, and KeyError or `ValueError` for a file that `save` did not write."""
-        value: dict[str, Any] = json.loads(path.read_bytes())
+        """Raises FileNotFoundError, and `Malformed` for a file that `save` did not write."""
+        data = path.read_bytes()
+        try:
+            return cls._from_json(json.loads(data))
+        except (KeyError, TypeError, ValueError) as error:
+            raise Malformed(path.name, f"not a platform's record ({type(error).__name__} {error})") from error
+
+    @classmethod
+    def _from_json(cls, value: Mapping[str, Any]) -> Self:
         instance = value["platform_instance"]
         dynamic, cached, smt = value["flags"]
         facts = PckFacts(

@@ -14,6 +14,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Self
 
+from intaglio.errors import IntaglioError
 from intaglio.sim.pcs import Answer, Pcs
 from intaglio.sim.world import Lab
 from intaglio.types import UnixTime
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         Lab.open(folder)
         server = PcsServer(lambda: Lab.open(folder).pcs, _now, host=options.host, port=options.port)
-    except OSError as error:
+    except (IntaglioError, OSError, TypeError, ValueError) as error:
         sys.stderr.write(f"intaglio.sim.pcs_http: {error}\n")
         return 1
     sys.stdout.write(f"{server.url}\n")

@@ -18,6 +18,7 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509 import load_pem_x509_certificates
 
+from intaglio.errors import Malformed
 from intaglio.sim.authority import Authority
 from intaglio.sim.cpu import Processor
 from intaglio.sim.files import replace_file
@@ -96,8 +97,9 @@ class Lab:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """A lab that `create` wrote. Raises FileNotFoundError where there is none."""
-        published = Published.from_json(json.loads((folder / "published.json").read_bytes()))
+        """A lab that `create` wrote. Raises FileNotFoundError where there is none, `Malformed` for broken state and
+        `ValueError` or TypeError for keys that are none."""
+        published = _read_published(folder / "published.json")
         records = [PlatformRecord.load(path) for path in sorted((folder / "platforms").glob("*.json"))]
         return cls(
             authority=Authority.load(folder / "authority"),
@@ -213,3 +215,11 @@ class Lab:
         self.records[plan.name] = record
         if self.folder is not None:
             record.save(self.folder / "platforms" / f"{plan.name}.json")
+
+
+def _read_published(path: Path) -> Published:
+    data = path.read_bytes()
+    try:
+        return Published.from_json(json.loads(data))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Malformed(path.name, f"not what a lab publishes ({type(error).__name__} {error})") from error
