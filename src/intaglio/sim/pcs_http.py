@@ -83,8 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     folder: Path = options.lab
     try:
-        Lab.open(folder)
-        server = PcsServer(lambda: Lab.open(folder).pcs, _now, host=options.host, port=options.port)
+        lab = Lab.open(folder)
+        server = PcsServer(lambda: _current(lab), _now, host=options.host, port=options.port)
     except (IntaglioError, OSError, TypeError, ValueError) as error:
         sys.stderr.write(f"intaglio.sim.pcs_http: {error}\n")
         return 1
@@ -93,6 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with suppress(KeyboardInterrupt):
         server.serve_forever()
     return 0
+
+
+def _current(lab: Lab) -> Pcs:
+    lab.refresh()
+    return lab.pcs
 
 
 def _now() -> UnixTime:

@@ -99,15 +99,20 @@ class Lab:
     def open(cls, folder: Path) -> Self:
         """A lab that `create` wrote. Raises FileNotFoundError where there is none, `Malformed` for broken state and
         `ValueError` or TypeError for keys that are none."""
-        published = _read_published(folder / "published.json")
-        records = [PlatformRecord.load(path) for path in sorted((folder / "platforms").glob("*.json"))]
+        published, records = _read_state(folder)
         return cls(
             authority=Authority.load(folder / "authority"),
             vendor=load_vendor_key(folder / "vendor.key"),
             published=published,
-            records={record.name: record for record in records},
+            records=records,
             folder=folder,
         )
+
+    def refresh(self) -> None:
+        """Takes over what other processes published and registered in the folder. Keys never change. Raises as
+        `open`."""
+        if self.folder is not None:
+            self.published, self.records = _read_state(self.folder)
 
     @property
     def pcs(self) -> Pcs:
@@ -215,6 +220,11 @@ class Lab:
         self.records[plan.name] = record
         if self.folder is not None:
             record.save(self.folder / "platforms" / f"{plan.name}.json")
+
+
+def _read_state(folder: Path) -> tuple[Published, dict[str, PlatformRecord]]:
+    records = [PlatformRecord.load(path) for path in sorted((folder / "platforms").glob("*.json"))]
+    return _read_published(folder / "published.json"), {record.name: record for record in records}
 
 
 def _read_published(path: Path) -> Published:
