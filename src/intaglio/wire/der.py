@@ -31,11 +31,11 @@ def element(data: bytes, at: int, field: str) -> tuple[int, bytes, int]:
     at += 2
     if length >= 0x80:
         count = length - 0x80
-        if count not in (1, 2) or size - at < count:
+        if not 1 <= count <= 4 or size - at < count:
             raise Malformed(field, "length is not one that DER uses here")
         length = int.from_bytes(data[at : at + count], "big")
         at += count
-        if length < (0x80 if count == 1 else 0x100):
+        if length < (0x80 if count == 1 else 1 << 8 * (count - 1)):
             raise Malformed(field, "length is longer than it needs to be")
     end = at + length
     if end > size:

@@ -12,7 +12,7 @@ from typing import Self, cast
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
+from cryptography.x509.oid import ExtensionOID
 
 from intaglio.errors import Malformed
 from intaglio.types import UnixTime
@@ -28,6 +28,10 @@ _P256_KEY_INFO = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703
 """What precedes the point in the SubjectPublicKeyInfo of an uncompressed P-256 key (RFC 5480 §2)."""
 
 _WHITE = b" \t\r\n"
+_ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+_MAX_SERIAL = 2**160 - 1
+"""20 octets (RFC 5280 §4.1.2.2)."""
+
 _COMMON_NAME = bytes.fromhex("550403")
 _SGX_EXTENSION = x509.ObjectIdentifier(SGX_EXTENSION_OID)
 _UNDERSTOOD = frozenset((
@@ -67,18 +71,19 @@ class Certificate:
     sgx_extension: bytes | None
     signed: bytes
     signature: bytes
-    ecdsa_sha256: bool
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Reads one DER certificate. Raises `Malformed`."""
+        # Before the package sees it: what it would only warn about (a serial that is not positive) is refused here.
+        parts = _exact_parts(data)
         try:
-            return cls._read(x509.load_der_x509_certificate(data), data)
+            return cls._read(x509.load_der_x509_certificate(data), data, parts)
         except _PARSE_ERRORS as error:
             raise Malformed("certificate", f"not an X.509 certificate ({error})") from error
 
     @classmethod
-    def _read(cls, certificate: x509.Certificate, data: bytes) -> Self:
+    def _read(cls, certificate: x509.Certificate, data: bytes, parts: tuple[bytes, bytes, bytes, bytes]) -> Self:
         usage: x509.KeyUsage | None = None
         constraints: x509.BasicConstraints | None = None
         sgx_extension, unknown_critical = None, False
@@ -93,7 +98,7 @@ class Certificate:
                 sgx_extension = cast(x509.UnrecognizedExtension, extension.value).value
             elif extension.critical and oid not in _UNDERSTOOD:
                 unknown_critical = True
-        signed, issuer, subject, public_key = _exact_parts(data)
+        signed, issuer, subject, public_key = parts
         return cls(
             der=data,
             subject=subject,
@@ -112,7 +117,6 @@ class Certificate:
             sgx_extension=sgx_extension,
             signed=signed,
             signature=certificate.signature,
-            ecdsa_sha256=certificate.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA256,
         )
 
 
@@ -128,17 +132,17 @@ class RevocationList:
     unknown_critical: bool
     signed: bytes
     signature: bytes
-    ecdsa_sha256: bool
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Reads one DER list. Raises `Malformed`."""
+        signed, issuer = _crl_parts(data)
         try:
             crl = x509.load_der_x509_crl(data)
             next_update = crl.next_update_utc
             return cls(
-                issuer=crl.issuer.public_bytes(),
-                issuer_name=crl.issuer.rfc4514_string(),
+                issuer=issuer,
+                issuer_name=_common_name(issuer),
                 this_update=UnixTime(int(crl.last_update_utc.timestamp())),
                 next_update=UnixTime(int(next_update.timestamp())) if next_update else None,
                 revoked=frozenset(entry.serial_number for entry in crl),
@@ -147,9 +151,8 @@ class RevocationList:
                     for extension in crl.extensions
                     if extension.oid not in (ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.CRL_NUMBER)
                 ),
-                signed=crl.tbs_certlist_bytes,
+                signed=signed,
                 signature=crl.signature,
-                ecdsa_sha256=crl.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA256,
             )
         except _PARSE_ERRORS as error:
             raise Malformed("crl", f"not a certificate revocation list ({error})") from error
@@ -210,23 +213,50 @@ def _pem_block(text: bytes, label: bytes) -> tuple[bytes, bytes]:
         raise Malformed("pem", f"not base64 ({error})") from error
 
 
+def _signed_part(data: bytes, name: str) -> tuple[bytes, bytes]:
+    """The part under the signature as it stands, and its content. Raises `Malformed` for another kind of signature
+    than Intel's PKI has, inside (RFC 5280 §4.1.2.3, §5.1.2.2) or outside."""
+    outer = der.sole(data, der.SEQUENCE, name)
+    signed, at = der.raw(outer, 0, f"{name}.signed")
+    algorithm, _ = der.raw(outer, at, f"{name}.algorithm")
+    if algorithm != _ECDSA_WITH_SHA256:
+        raise Malformed(f"{name}.algorithm", "not ECDSA with SHA-256")
+    return signed, der.sole(signed, der.SEQUENCE, f"{name}.signed")
+
+
 def _exact_parts(data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     """The signed part, issuer, subject and P-256 point (or nothing) as they stand (RFC 5280 §4.1): names are compared
     byte by byte, and re-encoding them would cost more than a third of a signature check."""
-    outer = der.sole(data, der.SEQUENCE, "certificate")
-    _, content, end = der.element(outer, 0, "certificate.signed")
+    signed, content = _signed_part(data, "certificate")
     at = 0
     if content[:1] == b"\xa0":
         _, at = der.raw(content, at, "certificate.version")
-    _, at = der.raw(content, at, "certificate.serial")
-    _, at = der.raw(content, at, "certificate.signature_algorithm")
+    tag, serial, at = der.element(content, at, "certificate.serial")
+    if tag != der.INTEGER or der.integer(serial, _MAX_SERIAL, "certificate.serial") == 0:
+        raise Malformed("certificate.serial", "not a positive integer")
+    algorithm, at = der.raw(content, at, "certificate.signed.algorithm")
+    if algorithm != _ECDSA_WITH_SHA256:
+        raise Malformed("certificate.signed.algorithm", "not ECDSA with SHA-256")
     issuer, at = der.raw(content, at, "certificate.issuer")
     _, at = der.raw(content, at, "certificate.validity")
     subject, at = der.raw(content, at, "certificate.subject")
     key, _ = der.raw(content, at, "certificate.public_key")
     # Uncompressed points only: Intel's certificates have no other, and one key should have one spelling.
     point = key.removeprefix(_P256_KEY_INFO)
-    return outer[:end], issuer, subject, point if len(point) == 65 and len(key) == len(_P256_KEY_INFO) + 65 else b""
+    return signed, issuer, subject, point if len(point) == 65 and len(key) == len(_P256_KEY_INFO) + 65 else b""
+
+
+def _crl_parts(data: bytes) -> tuple[bytes, bytes]:
+    """The signed part and the issuer of a list as they stand (RFC 5280 §5.1)."""
+    signed, content = _signed_part(data, "crl")
+    at = 0
+    if content[:1] == bytes((der.INTEGER,)):
+        _, at = der.raw(content, at, "crl.version")
+    algorithm, at = der.raw(content, at, "crl.signed.algorithm")
+    if algorithm != _ECDSA_WITH_SHA256:
+        raise Malformed("crl.signed.algorithm", "not ECDSA with SHA-256")
+    issuer, _ = der.raw(content, at, "crl.issuer")
+    return signed, issuer
 
 
 @lru_cache(maxsize=64)
