@@ -6,6 +6,7 @@ network lies makes no difference to what is protected; TLS keeps the metadata fr
 
 import base64
 import binascii
+import contextlib
 import http.client
 import json
 import ssl
@@ -116,30 +117,29 @@ class DataCentre:
         if body is not None:
             headers["Content-Type"] = content_type
         with self._lock:
-            kept_alive = self._connection is not None
-            try:
-                return self._exchange(method, path, body, headers)
-            except (OSError, http.client.HTTPException) as error:
-                self._drop()
-                # A connection kept alive may have been closed over there meanwhile; all our requests can be repeated.
-                if not kept_alive or isinstance(error, TimeoutError):
-                    raise Unavailable(f"{method} {path}: {type(error).__name__}: {error}", retry_after=0) from error
-            try:
-                return self._exchange(method, path, body, headers)
-            except (OSError, http.client.HTTPException) as error:
-                self._drop()
-                raise Unavailable(f"{method} {path}: {type(error).__name__}: {error}", retry_after=0) from error
+            if self._connection is not None:
+                # It may have been closed over there meanwhile; all our requests can be repeated.
+                with contextlib.suppress(ConnectionError):
+                    return self._exchange(method, path, body, headers)
+            return self._exchange(method, path, body, headers)
 
     def _exchange(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> _Answer:
-        if self._connection is None:
-            self._connection = self._connect()
-        self._connection.request(method, self._path + path, body, headers)
-        response = self._connection.getresponse()
-        data = response.read(MAX_ANSWER + 1)
-        if len(data) > MAX_ANSWER:
-            raise http.client.HTTPException(f"an answer of more than {MAX_ANSWER} bytes")
-        if response.will_close:
+        """Raises ConnectionError where a connection kept alive broke, `Unavailable` for every other trouble."""
+        kept_alive = self._connection is not None
+        connection = self._connection = self._connection or self._connect()
+        try:
+            connection.request(method, self._path + path, body, headers)
+            response = connection.getresponse()
+            data = response.read(MAX_ANSWER + 1)
+        except (OSError, http.client.HTTPException) as error:
             self._drop()
+            if kept_alive and isinstance(error, ConnectionError):
+                raise
+            raise Unavailable(f"{method} {path}: {type(error).__name__}: {error}", retry_after=0) from error
+        if response.will_close or len(data) > MAX_ANSWER:
+            self._drop()
+        if len(data) > MAX_ANSWER:
+            raise Unavailable(f"{method} {path}: an answer of more than {MAX_ANSWER} bytes")
         return _Answer(response.status, data, _retry_after(response.getheader("Retry-After")))
 
     def _connect(self) -> http.client.HTTPConnection:
