@@ -69,6 +69,7 @@ class LabSource:
     _made: dict[UnixTime, SgxCollateral] = field(default_factory=dict)
 
     def get(self, fmspc: str, ca: str, at: UnixTime) -> SgxCollateral:
+        assert (fmspc, ca) == (self.lab.records["alpha"].fmspc, "platform")
         self.asked += 1
         if self.down:
             raise Unavailable("the lab's PCS is down", retry_after=7)

@@ -21,14 +21,35 @@ from intaglio.gateway.app import Clock
 from intaglio.gateway.query import MAX_PAGE, Reader
 from intaglio.types import SessionId
 
-__all__ = ["make_api"]
+__all__ = ["Readers", "make_api"]
 
 _After = Annotated[int, Query(ge=0, description="the last id of the page before")]
 _Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 _Session = Annotated[str | None, Query(pattern=r"^[0-9a-fA-F]{32}$", description="a session id, 32 hex digits")]
 
 
-def make_api(database: Path, token_hashes: frozenset[bytes], clock: Clock, ready: Callable[[], bool]) -> FastAPI:
+class Readers:
+    """One reader a thread of the pool that FastAPI runs plain functions in."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._local = local()
+        self._all: list[Reader] = []
+
+    def __call__(self) -> Reader:
+        reader: Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = Reader(self._database)
+            self._all.append(reader)
+        return reader
+
+    def close(self) -> None:
+        """Once no request runs any more."""
+        for reader in self._all:
+            reader.close()
+
+
+def make_api(readers: Readers, token_hashes: frozenset[bytes], clock: Clock, ready: Callable[[], bool]) -> FastAPI:
     """`token_hashes`: SHA-256 of the tokens that open it."""
     app = FastAPI(
         title="Intaglio gateway",
@@ -38,7 +59,6 @@ def make_api(database: Path, token_hashes: frozenset[bytes], clock: Clock, ready
         redoc_url=None,
         exception_handlers={Unavailable: _unavailable},
     )
-    readers = _Readers(database)
     bearer = HTTPBearer(auto_error=False)
 
     def authorised(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
@@ -51,20 +71,6 @@ def make_api(database: Path, token_hashes: frozenset[bytes], clock: Clock, ready
     _add_records(app, readers, [Depends(authorised)])
     _add_quarantine(app, readers, clock, [Depends(authorised)])
     return app
-
-
-class _Readers:
-    """One reader a thread of the pool that FastAPI runs plain functions in."""
-
-    def __init__(self, database: Path) -> None:
-        self._database = database
-        self._local = local()
-
-    def __call__(self) -> Reader:
-        reader: Reader | None = getattr(self._local, "reader", None)
-        if reader is None:
-            reader = self._local.reader = Reader(self._database)
-        return reader
 
 
 def _add_health(app: FastAPI, ready: Callable[[], bool]) -> None:
@@ -80,7 +86,7 @@ def _add_health(app: FastAPI, ready: Callable[[], bool]) -> None:
         return JSONResponse({"status": "ok" if good else "not ready"}, 200 if good else 503)
 
 
-def _add_records(app: FastAPI, readers: _Readers, guard: list[object]) -> None:
+def _add_records(app: FastAPI, readers: Readers, guard: list[object]) -> None:
     @app.get("/api/v1/records", dependencies=guard)  # type: ignore[arg-type]
     def records(
         session: _Session = None, name: str | None = None, after: _After = 0, limit: _Limit = 100
@@ -106,7 +112,7 @@ def _add_records(app: FastAPI, readers: _Readers, guard: list[object]) -> None:
         return models.SessionWithVerdict.with_verdict(found)
 
 
-def _add_quarantine(app: FastAPI, readers: _Readers, clock: Clock, guard: list[object]) -> None:
+def _add_quarantine(app: FastAPI, readers: Readers, clock: Clock, guard: list[object]) -> None:
     @app.get("/api/v1/quarantine", dependencies=guard)  # type: ignore[arg-type]
     def quarantine(
         reason: str | None = None, session: _Session = None, after: _After = 0, limit: _Limit = 100

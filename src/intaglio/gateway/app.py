@@ -201,24 +201,22 @@ def _told(outcomes: Outcomes) -> Mapping[str, object]:
 
 
 async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises `_Refused` (400, 408, 413) and `_Gone`."""
+    """The whole body. Raises `_Refused` (408, 413) and `_Gone`."""
     declared = _header(scope, b"content-length")
     if declared and int(declared) > limit:
         raise _Refused(_too_large(limit))
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        return _within(message.get("body", b""), limit)
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            return await _pieces(message, receive, limit)
+            return await _pieces(receive, limit)
     except TimeoutError as error:
         raise _Refused(Response.of_json(408, {"error": "too slow"}, (b"connection", b"close"))) from error
 
 
-async def _pieces(message: MutableMapping[str, Any], receive: Receive, limit: int) -> bytes:
+async def _pieces(receive: Receive, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     while True:
+        message = await receive()
         if message["type"] != "http.request":
             raise _Gone
         piece: bytes = message.get("body", b"")
@@ -227,14 +225,7 @@ async def _pieces(message: MutableMapping[str, Any], receive: Receive, limit: in
             raise _Refused(_too_large(limit))
         pieces.append(piece)
         if not message.get("more_body"):
-            return b"".join(pieces)
-        message = await receive()
-
-
-def _within(body: bytes, limit: int) -> bytes:
-    if len(body) > limit:
-        raise _Refused(_too_large(limit))
-    return body
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _too_large(limit: int) -> Response:

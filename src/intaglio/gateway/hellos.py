@@ -7,6 +7,7 @@ once the loser sends the winner's bytes. Rejections are not remembered; the same
 import base64
 import json
 import logging
+import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,12 +18,12 @@ from intaglio.gateway.keystore import Keystore
 from intaglio.gateway.offers import OfferBook
 from intaglio.gateway.pending import PendingSessions
 from intaglio.gateway.store.quarantine import Quarantine, Refusal
-from intaglio.gateway.store.sessions import NewSession, known_hello, store_session
+from intaglio.gateway.store.sessions import NewSession, StoredHello, known_hello, store_session
 from intaglio.gateway.store.writer import Writer
 from intaglio.gateway.vault import Vault
 from intaglio.reasons import Reason
 from intaglio.session import schedule
-from intaglio.session.data_centre import HelloOpener, OpenHello
+from intaglio.session.data_centre import Accepted, HelloOpener, OpenHello
 from intaglio.types import Direction, Draw, UnixTime
 from intaglio.verify.verdict import Decision, Verdict
 from intaglio.wire import cbor
@@ -115,7 +116,7 @@ class HelloDesk:
             return self._refuse_opened(visit, opened, (error.reason,), verdict)
         return Answer(200, self._accept(visit, opened, appraisal, appraisal.terms, expires))
 
-    def _known(self, stored: "tuple[bytes, bytes, int, int | None]", visit: "_Visit") -> bytes:
+    def _known(self, stored: StoredHello, visit: "_Visit") -> bytes:
         """The stored Accept. Raises `Rejected` (SESSION_CONFLICT, SESSION_ENDED, OFFER_KEY_DESTROYED)."""
         th, accept, expires_at, ended_at = stored
         if th != visit.th:
@@ -136,13 +137,22 @@ class HelloDesk:
     def _accept(
         self, visit: "_Visit", opened: OpenHello, appraisal: Appraisal, terms: Terms, expires: UnixTime
     ) -> bytes:
-        verdict = appraisal.verdict
-        result = Result(expires, visit.at, terms.workload, _attestation(verdict))
-        accepted = opened.accept(verdict, result, self._keystore.signer, self._draw)
-        session, wrap = opened.session, self._vault.wrap
-        up_epoch = accepted.receiver.epochs[-1]
-        row = NewSession(
-            session=session,
+        result = Result(expires, visit.at, terms.workload, _attestation(appraisal.verdict))
+        accepted = opened.accept(appraisal.verdict, result, self._keystore.signer, self._draw)
+
+        def work(connection: sqlite3.Connection) -> tuple[StoredHello, bool]:
+            return store_session(connection, self._row(visit, opened, appraisal, accepted))
+
+        stored, ours = self._writer.submit(work).result()
+        if ours:
+            _log.info("session accepted session=%s workload=%s tee=%s expires=%d simulated=%s", opened.session.hex(),
+                      terms.workload, opened.tee.value, expires, appraisal.verdict.simulated)  # fmt: skip
+        return self._known(stored, visit)
+
+    def _row(self, visit: "_Visit", opened: OpenHello, appraisal: Appraisal, accepted: Accepted) -> NewSession:
+        verdict, up_epoch = appraisal.verdict, accepted.receiver.epochs[-1]
+        return NewSession(
+            session=opened.session,
             th=opened.th,
             offer=visit.hello.offer_hash,
             policy=self._appraiser.policy_hash,
@@ -151,23 +161,18 @@ class HelloDesk:
             evidence=opened.evidence,
             collateral=appraisal.collateral,
             tee=opened.tee.value,
-            workload=terms.workload,
+            workload=accepted.result.workload,
             verdict=json.dumps(verdict.to_json()),
             simulated=verdict.simulated,
             hello=replace(visit.hello, sealed_evidence=b"").encode(),
             accept=accepted.accept,
             accepted_at=visit.at,
-            expires_at=expires,
+            expires_at=accepted.result.expires,
             wrap_key=self._vault.newest,
             up_epoch=up_epoch,
-            up_state=wrap(session, Direction.UP, up_epoch, accepted.receiver.encode()),
-            down_state=wrap(session, Direction.DOWN, 1, accepted.down_secret),
+            up_state=self._vault.wrap(opened.session, Direction.UP, up_epoch, accepted.receiver.encode()),
+            down_state=self._vault.wrap(opened.session, Direction.DOWN, 1, accepted.down_secret),
         )
-        stored, ours = self._writer.submit(lambda connection: store_session(connection, row)).result()
-        if ours:
-            _log.info("session accepted session=%s workload=%s tee=%s expires=%d simulated=%s", session.hex(),
-                      terms.workload, opened.tee.value, expires, verdict.simulated)  # fmt: skip
-        return self._known(stored, visit)
 
     def _put_off(self, visit: "_Visit", reasons: tuple[Reason, ...], retry_after: int) -> Answer:
         """Undecidable: nothing is known against it, and nothing is accepted. It will be sent again."""

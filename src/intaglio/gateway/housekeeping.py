@@ -6,6 +6,7 @@
 import json
 import logging
 import sqlite3
+from threading import Lock
 
 from intaglio.errors import Malformed
 from intaglio.gateway.config import DAY
@@ -48,6 +49,7 @@ class Housekeeping:
         self._live = live
         self._writer = writer
         self._spool_window = spool_window
+        self._one_at_a_time = Lock()
 
     def open(self, at: UnixTime) -> None:
         """Before the first session: there must be a key to wrap with."""
@@ -56,13 +58,14 @@ class Housekeeping:
 
     def turn(self, at: UnixTime) -> None:
         """Raises `Unavailable` if the store fails; what is due stays due."""
-        self._offers.turn(at)
-        self._writer.submit(lambda connection: self._tidy(connection, at)).result()
-        if at - self._keystore.wrapping[-1].made >= WRAPPING_AGE:
-            self._keystore.add_wrapping_key(at)
-            _log.info("new wrapping key number=%d", self._vault.newest)
-        if len(self._keystore.wrapping) > 1:
-            self._rewrap()
+        with self._one_at_a_time:
+            self._offers.turn(at)
+            self._writer.submit(lambda connection: self._tidy(connection, at)).result()
+            if at - self._keystore.wrapping[-1].made >= WRAPPING_AGE:
+                self._keystore.add_wrapping_key(at)
+                _log.info("new wrapping key number=%d", self._vault.newest)
+            if len(self._keystore.wrapping) > 1:
+                self._rewrap()
 
     def _rewrap(self) -> None:
         """Every row under the newest key; then the others are destroyed."""

@@ -4,6 +4,7 @@ The database has a session's keys as of the last change (wrapped) and every fram
 receiver exactly. So the set of seen numbers needs no write of its own with each frame.
 """
 
+import logging
 import sqlite3
 import sys
 from collections import OrderedDict
@@ -22,6 +23,8 @@ MAX_LIVE = 4096
 """Sessions in memory, 2 to 20 kB each; the others are read back when they send."""
 PERSIST_EVERY = 10_000
 """Frames after which state is written although no key moved: reading a session back looks at no more than these."""
+
+_log = logging.getLogger("intaglio.gateway.live")
 
 
 @dataclass(slots=True)
@@ -87,8 +90,10 @@ class LiveSessions:
         self._touched[live.session] = live
 
     def drop(self, session: SessionId) -> None:
-        """Its row was changed behind our back (keys destroyed): read it again."""
-        self._sessions.pop(session, None)
+        """Its keys were destroyed: nothing of them may be written back."""
+        live = self._sessions.pop(session, None)
+        if live is not None:
+            live.receiver = None
 
     def flush(self, connection: sqlite3.Connection) -> None:
         """Writes what the group changed; then lets the sessions go that were silent longest."""
@@ -125,7 +130,11 @@ class LiveSessions:
         ).fetchall()
         lost: list[tuple[SessionId, tuple[tuple[int, int], ...]]] = []
         for (session,) in due:
-            live = self.get(connection, SessionId(session))
+            try:
+                live = self.get(connection, SessionId(session))
+            except Malformed as error:
+                _log.error("session can't be read back session=%s: %s", session.hex(), error)
+                continue
             if live is None or live.receiver is None:
                 continue
             runs = live.receiver.give_up(at)

@@ -185,6 +185,17 @@ class Reader:
     def session(self, session: SessionId) -> StoredSession | None:
         return next((_session(row) for row in self._rows(f"{_SESSION} WHERE session = ?", (session,))), None)
 
+    def gaps(self, session: SessionId) -> list[tuple[int, int]]:
+        """The sequence numbers below the highest that have not arrived, as (first, last), at most `MAX_PAGE` gaps."""
+        rows = self._rows(
+            "SELECT before + 1, sequence - 1 FROM"
+            " (SELECT sequence, lag(sequence, 1, -1) OVER (ORDER BY sequence) AS before FROM frames"
+            " WHERE session = (SELECT id FROM sessions WHERE session = ?) AND direction = 0)"
+            " WHERE sequence > before + 1 ORDER BY sequence LIMIT ?",
+            (session, MAX_PAGE),
+        )
+        return [(int(str(first)), int(str(last))) for first, last in rows]
+
     def quarantine(
         self, *, after: int = 0, limit: int = 100, reason: str | None = None, session: SessionId | None = None
     ) -> list[QuarantineEntry]:

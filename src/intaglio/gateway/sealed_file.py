@@ -123,17 +123,21 @@ def read_private(path: Path) -> bytes:
     """A file that only its owner may read. Raises `Misconfigured` for one that is missing, no plain file, too large,
     or readable or writable by others."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        # Not blocking: a pipe in its place must be refused, not waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise Misconfigured(f"{path}: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE:
             raise Misconfigured(f"{path}: not a plain file of at most {MAX_FILE} bytes")
         if status.st_mode & 0o077:
             mode = stat.S_IMODE(status.st_mode)
             raise Misconfigured(f"{path}: mode {mode:04o} lets others read it; chmod 600 {path}")
-        return file.read()
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def write_private(path: Path, content: bytes) -> None:

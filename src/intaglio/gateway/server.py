@@ -7,20 +7,21 @@ with running(settings) as url: ...     # on a free port, in a thread: for tests 
 import fcntl
 import logging
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, current_thread, main_thread
 from types import TracebackType
 from typing import Self
 
 import uvicorn
 
-from intaglio.errors import Unavailable
-from intaglio.gateway.api import make_api
+from intaglio.errors import IntaglioError, Unavailable
+from intaglio.gateway.api import Readers, make_api
 from intaglio.gateway.app import Application, Clock
 from intaglio.gateway.appraisal import Appraiser, EvidenceAppraiser
 from intaglio.gateway.config import Misconfigured, Settings
@@ -77,6 +78,7 @@ class Gateway:
             raise
         self._writer = Writer(settings.database)
         self._executor = ThreadPoolExecutor(settings.hello_workers, thread_name_prefix="intaglio-hello")
+        self._readers = Readers(settings.database)
         self._stop = Event()
         self._assemble(keystore, judge, draw)
 
@@ -101,7 +103,7 @@ class Gateway:
         except BaseException:
             self.close()
             raise
-        api = make_api(settings.database, hashes, self.clock, self._ready)
+        api = make_api(self._readers, hashes, self.clock, self._ready)
         self.app = Application(offers, desk, intake, quarantine, writer, self._executor, self.clock, api)
         self._keeper = Thread(target=self._keep, name="intaglio-housekeeping", daemon=True)
         self._keeper.start()
@@ -122,6 +124,7 @@ class Gateway:
         except Unavailable as error:
             _log.warning("sessions not written back, a restart will read their frames: %s", error)
         self._writer.close()
+        self._readers.close()
         os.close(self._lock)
 
     def __enter__(self) -> Self:
@@ -136,7 +139,7 @@ class Gateway:
         while not self._stop.wait(EVERY):
             try:
                 self.turn()
-            except (Unavailable, OSError) as error:
+            except (IntaglioError, OSError) as error:
                 _log.error("housekeeping failed, trying again in %d s: %s", EVERY, error)
 
     def _ready(self) -> bool:
@@ -182,8 +185,25 @@ def serving(gateway: Gateway) -> Iterator[str]:
             thread.join()
 
 
-def _server(gateway: Gateway) -> uvicorn.Server:
-    return uvicorn.Server(
+class _Server(uvicorn.Server):
+    """uvicorn's server raises a signal again once it has stopped, which would end the process before what it took is
+    put away; ours returns."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if current_thread() is not main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _server(gateway: Gateway) -> _Server:
+    return _Server(
         uvicorn.Config(
             gateway.app,
             lifespan="off",

@@ -19,7 +19,11 @@ _NUMBER, _NONCE = 4, 12
 
 
 class Vault:
-    """Wraps and unwraps with the keys of one keystore. Safe for several threads."""
+    """Wraps and unwraps with the keys of one keystore.
+
+    Wrap in the writer's thread only, in the transaction that stores the blob: an old key is destroyed once that thread
+    found no row under it, and a blob made elsewhere could still be on its way then.
+    """
 
     def __init__(self, keystore: Keystore, draw: Draw) -> None:
         self._keystore = keystore

@@ -68,17 +68,17 @@ class Quarantine:
 
     def tally(self, reason: Reason, session: SessionId | None, at: UnixTime, count: int = 1) -> None:
         """Counts what need not be kept: a replay, for instance."""
-        entry = self._tallies.setdefault((reason.name, session or b""), [0, at])
+        entry = self._tallies.setdefault((reason.name, session or b""), [0, at, at])
         entry[0] += count
-        entry[1] = at
+        entry[2] = at
 
     def flush(self, connection: sqlite3.Connection) -> None:
         self._new.clear()
         if self._tallies:
             connection.executemany(
-                "INSERT INTO tallies VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT (reason, session)"
-                " DO UPDATE SET count = count + ?3, last_at = ?4",
-                [(reason, session, count, at) for (reason, session), (count, at) in self._tallies.items()],
+                "INSERT INTO tallies VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (reason, session)"
+                " DO UPDATE SET count = count + ?3, last_at = ?5",
+                [(*key, *entry) for key, entry in self._tallies.items()],
             )
             self._tallies.clear()
 
