@@ -17,8 +17,10 @@ from intaglio.verify.cache import Recent
 from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import PROCEDURE, DcapVerifier
 from intaglio.verify.ledger import Ledger, Step
+from intaglio.verify.policy import WORKLOAD
 from intaglio.verify.tcb import merge
 from intaglio.verify.verdict import Outcome, TcbStatus, Verdict, evidence_hash
+from intaglio.verify.workload import RULES
 from intaglio.wire.cbor import digest
 from intaglio.wire.collateral import EnclaveTcbLevel, TcbLevel
 from tests.conftest import ROOT
@@ -30,7 +32,7 @@ SOURCES = ROOT / "src" / "intaglio"
 def test_nobody_else_makes_a_verdict(draft: Draft) -> None:
     verdict = judge(draft.build())
     with pytest.raises(TypeError, match="only intaglio"):
-        Verdict(*[getattr(verdict, name) for name in Verdict.__slots__], object())
+        Verdict(*[*(getattr(verdict, name) for name in Verdict.__slots__), object()])
     with pytest.raises(ValueError, match="seal"):
         replace(verdict, genuine=True)  # type: ignore[call-arg]
     with pytest.raises(FrozenInstanceError):
@@ -211,3 +213,17 @@ def test_two_threads_share_a_verifier(draft: Draft, monkeypatch: pytest.MonkeyPa
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(work, range(400))) == [bool(number % 2) for number in range(400)]
+
+
+def test_the_documentation_lists_every_check_with_its_sentence() -> None:
+    text = (ROOT / "docs" / "verification.md").read_text()
+    for step in (*PROCEDURE, WORKLOAD, *RULES):
+        assert f"| {step.number} | {step.name} | {step.expected} |" in text
+
+
+def test_the_documentation_names_only_reasons_that_exist() -> None:
+    text = (ROOT / "docs" / "verification.md").read_text()
+    named = {word.strip("`,()| ") for word in text.split() if word.strip(",()| ").startswith("`")}
+    reasons = {name for name in named if name.isupper() and "_" in name and name.replace("_", "").isalpha()}
+    assert reasons
+    assert reasons <= set(Reason.__members__)
