@@ -165,6 +165,52 @@ def test_real_certificates_survive_a_round_trip() -> None:
             assert PckExtension.parse(leaf.sgx_extension or b"").encode() == leaf.sgx_extension, case.name
 
 
+@given(
+    octets=st.binary(min_size=72, max_size=72),
+    pce_svn=st.integers(0, 0xFFFF),
+    sgx_type=st.integers(0, 2),
+    instance=st.booleans(),
+    flags=st.tuples(*[st.sampled_from([None, False, True])] * 3),
+)
+def test_any_extension_survives_a_round_trip(
+    octets: bytes, pce_svn: int, sgx_type: int, instance: bool, flags: tuple[bool | None, ...]
+) -> None:
+    extension = PckExtension(
+        octets[:16], octets[16:32], pce_svn, octets[32:48], octets[48:50], octets[50:56], sgx_type,
+        octets[56:] if instance else None, *flags,
+    )  # fmt: skip
+    assert PckExtension.parse(extension.encode()) == extension
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "020200 05",  # a component as two bytes where one would do
+        "0281010c",  # a length in the long form
+        "0203010000",  # more than one byte of SVN
+        "0201 ff",  # negative
+        "0200",  # empty
+        "0401 0c",  # another type
+        "02010c 00",  # something after the value
+    ],
+)
+def test_integers_of_the_extension_have_one_spelling(draft: Draft, part: str) -> None:
+    """Check 15: the shortcut for usual parts and the general way refuse the same."""
+    extension = PckExtension.parse(draft.pck_plan.sgx or b"")
+    oid = bytes.fromhex("060b2a864886f84d010d010201")
+    entry = b"\x30\x10" + oid + b"\x02\x01" + extension.components[:1]
+    encoded = extension.encode()
+    assert encoded.count(entry) == 1
+    content = oid + bytes.fromhex(part)
+    changed = encoded.replace(entry, bytes((0x30, len(content))) + content)
+    grown = len(changed) - len(encoded)
+    fixed = bytearray(changed)
+    for at in (2, encoded.index(entry) - 2):
+        fixed[at : at + 2] = (int.from_bytes(fixed[at : at + 2], "big") + grown).to_bytes(2, "big")
+    with pytest.raises(Malformed):
+        PckExtension.parse(bytes(fixed))
+
+
 def test_real_roots_are_the_pinned_one() -> None:
     found = sorted((VECTORS / "roots").glob("Intel_SGX_Root_CA*.pem"))
     if not found:

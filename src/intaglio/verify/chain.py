@@ -204,7 +204,7 @@ def _read_chain(data: bytes, authorities: Authorities, own: Ledger) -> _Chain | 
     roots = [each for each in found if each.subject == each.issuer]
     issuers = {each.issuer for each in found}
     leaves = [each for each in found if each.subject not in issuers]
-    middle = [each for each in found if each not in roots and each not in leaves]
+    middle = [each for each in found if each.subject != each.issuer and each.subject in issuers]
     if (len(found), len(roots), len(leaves), len(middle)) != (3, 1, 1, 1):
         own.fail(CHAIN, Reason.CERTIFICATE_CHAIN, [certificate.common_name for certificate in found])
         return None

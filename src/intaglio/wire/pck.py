@@ -110,17 +110,29 @@ def _parts(data: bytes, known: frozenset[bytes], field: str) -> _Parts:
     parts: _Parts = {}
     at = 0
     while at < len(data):
-        tag, content, at = der.element(data, at, field)
-        oid_tag, oid, middle = der.element(content, 0, field)
-        value_tag, value, end = der.element(content, middle, field)
-        if tag != der.SEQUENCE or oid_tag != der.OBJECT_IDENTIFIER or end != len(content):
-            raise Malformed(field, "a part is not an identifier and one value")
+        usual = _USUAL.get(data[at : at + 16]) or _USUAL.get(data[at : at + 17])
+        if usual is not None and at + usual[3] <= len(data):
+            oid, value_tag, begin, size = usual
+            value = data[at + begin : at + size]
+            at += size
+        else:
+            oid, value_tag, value, at = _read_part(data, at, field)
         if oid not in known:
             raise Malformed(field, f"unknown part {oid.hex()}")
         if oid in parts:
             raise Malformed(field, f"part {oid.hex()} occurs twice")
         parts[oid] = (value_tag, value)
     return parts
+
+
+def _read_part(data: bytes, at: int, field: str) -> tuple[bytes, int, bytes, int]:
+    """OID, tag and value of the part at `at`, and where the next one begins: the general way."""
+    tag, content, at = der.element(data, at, field)
+    oid_tag, oid, middle = der.element(content, 0, field)
+    value_tag, value, end = der.element(content, middle, field)
+    if tag != der.SEQUENCE or oid_tag != der.OBJECT_IDENTIFIER or end != len(content):
+        raise Malformed(field, "a part is not an identifier and one value")
+    return oid, value_tag, value, at
 
 
 def _value(parts: _Parts, oid: bytes, tag: int, field: str) -> bytes:
@@ -149,3 +161,23 @@ def _part(oid: bytes, value: bytes) -> bytes:
 
 def _encode_integer(tag: int, value: int) -> bytes:
     return der.encode(tag, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+
+def _usual_parts() -> dict[bytes, tuple[bytes, int, int, int]]:
+    """How parts of the usual kinds begin (16 or 17 bytes), with OID, tag, where the value begins, and the whole size.
+
+    Their lengths are all short, so a beginning has one spelling. A data centre reads 25 parts for each new platform,
+    and looking their beginnings up costs a third of reading them byte by byte.
+    """
+    kinds = [(oid, der.OCTET_STRING, size) for oid, size in ((_PPID, 16), (_PCE_ID, 2), (_FMSPC, 6), (_INSTANCE, 16))]
+    kinds += [(oid, der.INTEGER, size) for oid in (*_COMPONENTS, _PCE_SVN) for size in (1, 2, 3)]
+    kinds += [(oid, der.BOOLEAN, 1) for oid in (_DYNAMIC, _CACHED_KEYS, _SMT)]
+    kinds += [(_CPU_SVN, der.OCTET_STRING, 16), (_SGX_TYPE, der.ENUMERATED, 1)]
+    found = {}
+    for oid, tag, size in kinds:
+        part = _part(oid, der.encode(tag, bytes(size)))
+        found[part[:-size]] = oid, tag, len(part) - size, len(part)
+    return found
+
+
+_USUAL = _usual_parts()

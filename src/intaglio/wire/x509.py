@@ -50,8 +50,8 @@ _PARSE_ERRORS = (
 class Certificate:
     """One X.509 certificate. `public_key` is an uncompressed P-256 point (65 bytes), empty for any other key.
 
-    `signature` is DER and covers `signed`; `ecdsa_sha256` says whether that is its algorithm.
-    `unknown_critical` is true if a critical extension is none of those that Intel's profile has.
+    `signature` is DER, ECDSA with SHA-256, and covers `signed`. `unknown_critical` is true if a critical extension is
+    none of those that Intel's profile has.
     """
 
     der: bytes
