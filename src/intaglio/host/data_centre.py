@@ -136,10 +136,13 @@ class DataCentre:
             if kept_alive and isinstance(error, ConnectionError):
                 raise
             raise Unavailable(f"{method} {path}: {type(error).__name__}: {error}", retry_after=0) from error
-        if response.will_close or len(data) > MAX_ANSWER:
+        left = response.length or 0  # what is still to come of the body; `read` says nothing of a body cut short
+        if response.will_close or left or len(data) > MAX_ANSWER:
             self._drop()
         if len(data) > MAX_ANSWER:
             raise Unavailable(f"{method} {path}: an answer of more than {MAX_ANSWER} bytes")
+        if left:
+            raise Unavailable(f"{method} {path}: the answer was cut short, {left} bytes are missing")
         return _Answer(response.status, data, _retry_after(response.getheader("Retry-After")))
 
     def _connect(self) -> http.client.HTTPConnection:
