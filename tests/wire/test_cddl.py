@@ -135,7 +135,7 @@ def test_what_byte_strings_hold_fits(suite: Suite, operational: bool) -> None:
 
 def test_a_signature_of_another_shape_does_not_fit() -> None:
     signed = cbor2.loads(Offer.parse(World(Suite.ED25519).made.data).signed[1:])
-    for at, changed in ((3, bytes(63)), (3, bytes(3309)), (2, "text"), (2, None), (1, b""), (0, b""), (0, bytes(36))):
+    for at, changed in ((3, bytes(63)), (3, bytes(3309)), (2, "text"), (2, None), (0, b""), (0, bytes(36))):
         fails("signed", b"\xd2" + cbor2.dumps([*signed[:at], changed, *signed[at + 1 :]]))
     fails("signed", b"\xd1" + cbor2.dumps(signed))
     outer = cbor2.loads(Offer.parse(World(Suite.ED25519_ML_DSA_65).made.data).signed[2:])
