@@ -2,11 +2,12 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from intaglio.errors import Unavailable
@@ -88,9 +89,8 @@ class Reply:
     body: bytes
 
     @property
-    def json(self) -> dict[str, object]:
-        value = json.loads(self.body)
-        assert isinstance(value, dict)
+    def json(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.body)
         return value
 
 
@@ -193,7 +193,7 @@ class Dc:
         """A guest that was accepted."""
         guest = self.guest()
         reply = self.hello(guest.hello)
-        assert reply.status == 200, reply.body
+        assert reply.status == 200, reply.body[:200]
         return guest, guest.accept(reply.body)
 
 
@@ -212,6 +212,3 @@ def told(stored: int = 0, duplicate: int = 0, **lists: list[int]) -> dict[str, o
     """The JSON that answers frames."""
     empty: dict[str, object] = {"pending": [], "unknown": [], "refused": []}
     return {"stored": stored, "duplicate": duplicate, **empty, **lists}
-
-
-Frames = Callable[[], bytes]
