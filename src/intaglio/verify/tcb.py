@@ -20,21 +20,23 @@ class Tcb(NamedTuple):
     advisory_ids: tuple[str, ...]
 
 
-def check_enclave(report: ReportBody, identity: EnclaveIdentity) -> str:
-    """Check 24: this is the enclave that Intel describes. Raises `Rejected` (QE_IDENTITY_MISMATCH)."""
-    attributes = _masked(report.attributes.encode(), identity.attributes_mask)
-    rules: tuple[tuple[str, object, object], ...] = (
-        ("MRSIGNER", identity.mr_signer.hex(), report.mr_signer.hex()),
+def check_enclave(report: ReportBody, identity: EnclaveIdentity) -> tuple[bytes, int]:
+    """Check 24: this is the enclave that Intel describes. Returns its MRSIGNER and ISVSVN.
+
+    Raises `Rejected` (QE_IDENTITY_MISMATCH). The mask of every real identity covers the debug bit, but whatever a mask
+    says: a quoting enclave whose memory the host can read vouches for nothing.
+    """
+    rules: tuple[tuple[str, bytes | int, bytes | int], ...] = (
+        ("MRSIGNER", identity.mr_signer, report.mr_signer),
         ("ISVPRODID", identity.isv_prod_id, report.isv_prod_id),
-        ("attributes", identity.attributes.hex(), attributes.hex()),
+        ("attributes", identity.attributes, _masked(report.attributes.encode(), identity.attributes_mask)),
         ("MISCSELECT", identity.misc_select, report.misc_select & identity.misc_select_mask),
-        # The mask of every real identity covers the debug bit; a QE whose memory the host can read vouches for nothing.
         ("debug", False, report.debug),
     )
     for name, expected, found in rules:
         if found != expected:
-            raise Rejected(Reason.QE_IDENTITY_MISMATCH, expected=f"{name} {expected}", found=f"{name} {found}")
-    return f"MRSIGNER {report.mr_signer.hex()}, ISVSVN {report.isv_svn}"
+            raise Rejected(Reason.QE_IDENTITY_MISMATCH, expected=(name, expected), found=(name, found))
+    return report.mr_signer, report.isv_svn
 
 
 def enclave_level(report: ReportBody, identity: EnclaveIdentity) -> EnclaveTcbLevel | None:

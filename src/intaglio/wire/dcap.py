@@ -23,6 +23,8 @@ __all__ = [
 ]  # fmt: skip
 
 _HEADER = Struct("<HHIHH16s20s")
+_BY_KEY = Struct("<64s64s")
+_BY_PLATFORM = Struct("<384s64s")
 MAX_QUOTE_SIZE = 64 * 1024
 """The longest real quotes are 8,000 bytes; eight times that still bounds what a stranger can make us hold."""
 
@@ -184,16 +186,14 @@ class Quote:
         """Checks 7 and 8: the QE's part follows the key directly in v3, and inside a container of type 6
         later."""
         cur = outer = Cursor(data, "quote.authentication")
-        signature = cur.take(64, "signature")
-        attestation_key = cur.take(64, "attestation_key")
+        signature, attestation_key = _BY_KEY.unpack(cur.take(_BY_KEY.size, "signature and key"))
         if header.version > 3:
             kind = cur.u16("certification.type")
             if kind != CertificationType.QE_REPORT:
                 raise Malformed("quote.authentication.certification.type", f"expected 6, got {kind}")
             inner = cur.take(cur.u32("certification.size"), "certification.data")
             cur = Cursor(inner, "quote.authentication.certification")
-        qe_report_signed = cur.take(REPORT_BODY_SIZE, "qe_report")
-        qe_report_signature = cur.take(64, "qe_report_signature")
+        qe_report_signed, qe_report_signature = _BY_PLATFORM.unpack(cur.take(_BY_PLATFORM.size, "qe_report"))
         qe_auth_data = cur.take(cur.u16("qe_auth_data.size"), "qe_auth_data")
         certification = CertificationData.read(cur, "certification_data")
         cur.end()

@@ -27,7 +27,7 @@ MAX_CHAIN = 8
 _P256_KEY_INFO = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
 """What precedes the point in the SubjectPublicKeyInfo of an uncompressed P-256 key (RFC 5480 §2)."""
 
-_WHITE = b" \t\r\n"
+_WHITE = b" \t\r"
 _ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 _MAX_SERIAL = 2**160 - 1
 """20 octets (RFC 5280 §4.1.2.2)."""
@@ -208,7 +208,7 @@ def _pem_block(text: bytes, label: bytes) -> tuple[bytes, bytes]:
     if head or not found_begin or not found_end:
         raise Malformed("pem", f"no {label.decode().lower()} block where one is expected")
     try:
-        return binascii.a2b_base64(body.translate(None, _WHITE), strict_mode=True), rest.strip()
+        return binascii.a2b_base64(body.replace(b"\n", b"").translate(None, _WHITE), strict_mode=True), rest.strip()
     except (binascii.Error, ValueError) as error:
         raise Malformed("pem", f"not base64 ({error})") from error
 
