@@ -113,7 +113,10 @@ class Gateway:
         self._housekeeping.turn(self.clock())
 
     def close(self) -> None:
-        """Stops taking work, commits what was taken, and writes back what a restart would have to find out."""
+        """Stops taking work, commits what was taken, and writes back what a restart would have to find out. Doing it
+        again does nothing."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         keeper: Thread | None = getattr(self, "_keeper", None)
         if keeper is not None:

@@ -1,0 +1,240 @@
+"""What was acknowledged is there after any end of the process, sessions go on, and keys at rest grow old and die."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from intaglio.gateway.config import Misconfigured
+from intaglio.gateway.keystore import Keystore
+from intaglio.gateway.query import Reader
+from intaglio.gateway.server import Gateway
+from intaglio.session.enclave import EnclaveChannel
+from intaglio.wire import cbor
+from intaglio.wire.content import Record
+from tests.conftest import ROOT
+from tests.gateway.test_frames import reasons
+from tests.gateway.world import DAY, HOUR, HUNDRED, NOON, World, ask, told
+
+SEQ = {"Content-Type": "application/cbor-seq"}
+
+
+def number(n: int) -> Record:
+    return Record("number", "application/cbor", cbor.encode(n))
+
+
+@contextmanager
+def victim(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A gateway as a child process, which is gone in the end whatever the test did with it."""
+    command = [sys.executable, "-m", "tests.gateway.victim", str(folder), str(NOON)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert url.startswith("http://")
+            yield process, url
+        finally:
+            process.kill()
+
+
+def hello(world: World, url: str) -> EnclaveChannel:
+    guest = world.guest(ask(url, "GET", "/v1/offer").body)
+    return guest.accept(ask(url, "POST", "/v1/hello", guest.hello).body)
+
+
+class Sender(Thread):
+    """A host that delivers one session's records as fast as answers come, until the gateway is gone."""
+
+    def __init__(self, url: str, channel: EnclaveChannel) -> None:
+        super().__init__()
+        self.url = url
+        self.channel = channel
+        self.frames = [channel.farewell]
+        self.acknowledged = 0
+
+    def run(self) -> None:
+        while len(self.frames) < 4000:
+            batch = [self.channel.up.protect([number(len(self.frames) + n)]) for n in range(3)]
+            self.frames += batch
+            try:
+                reply = ask(self.url, "POST", "/v1/frames", b"".join(self.frames[self.acknowledged :]), SEQ)
+            except (OSError, HTTPException):
+                return
+            assert reply.status == 200
+            self.acknowledged = len(self.frames)
+
+
+def test_killed_under_load_nothing_acknowledged_is_lost_or_doubled(world: World, tmp_path: Path) -> None:
+    (tmp_path / "collateral").mkdir()
+    (tmp_path / "collateral" / "alpha.json").write_bytes(world.lab.collateral("alpha", NOON))
+    senders: list[Sender] = []
+    for attempt in range(3):
+        with victim(tmp_path) as (process, url):
+            if not senders:
+                senders = [Sender(url, hello(world, url)) for _ in range(2)]
+            else:
+                senders = [resumed(old, url) for old in senders]
+            for sender in senders:
+                sender.start()
+            goal = 60 * (attempt + 1)
+            while min(sender.acknowledged for sender in senders) < goal and all(s.is_alive() for s in senders):
+                senders[0].join(0.001)
+            process.send_signal(signal.SIGKILL)
+            for sender in senders:
+                sender.join(20)
+                assert sender.acknowledged >= goal
+    with victim(tmp_path) as (process, url):
+        for sender in senders:
+            reply = ask(url, "POST", "/v1/frames", b"".join(sender.frames), SEQ).json
+            assert reply["duplicate"] >= sender.acknowledged
+            assert reply["stored"] + reply["duplicate"] == len(sender.frames)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    with Reader(world.settings.database) as reader:
+        for sender in senders:
+            found = all_values(reader, sender.channel)
+            assert found == list(range(1, len(sender.frames)))
+
+
+def resumed(old: Sender, url: str) -> Sender:
+    """The same host after the gateway came back: it sends again what was not acknowledged."""
+    new = Sender(url, old.channel)
+    new.frames, new.acknowledged = old.frames, old.acknowledged
+    return new
+
+
+def all_values(reader: Reader, channel: EnclaveChannel) -> list[int]:
+    values: list[tuple[int, int]] = []
+    after = 0
+    while page := reader.records(after=after, limit=1000, session=channel.up.session):
+        values += [(record.sequence, int(str(cbor.decode(record.value, "value")))) for record in page]
+        after = page[-1].id
+    return [value for _, value in sorted(values)]
+
+
+def test_a_restart_keeps_sessions_numbers_and_epochs(world: World) -> None:
+    with world.gateway() as dc:
+        _, channel = dc.session()
+        first = [channel.farewell, channel.up.protect([HUNDRED]), channel.up.rekey()]
+        skipped = channel.up.protect([HUNDRED])
+        second = channel.up.protect([HUNDRED])
+        assert dc.frames(*first, second).json == told(stored=4)
+    with world.gateway() as dc:
+        third = channel.up.protect([HUNDRED])
+        assert dc.frames(*first, skipped, second, third).json == told(stored=2, duplicate=4)
+    with world.reader() as reader:
+        (session,) = reader.sessions()
+        assert (session.frames, session.records, session.missing, session.replays) == (6, 4, 0, 4)
+
+
+def test_after_a_crash_the_numbers_are_read_back_from_the_frames(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash writes no state back: what stands in the row is older than the frames."""
+    monkeypatch.setattr("intaglio.gateway.live.LiveSessions.save_all", lambda *_: None)
+    with world.gateway() as dc:
+        _, channel = dc.session()
+        frames = [channel.up.protect([HUNDRED]) for _ in range(50)]
+        assert dc.frames(*frames[::3]).json == told(stored=17)
+    with world.gateway() as dc:
+        assert dc.frames(*frames).json == told(stored=33, duplicate=17)
+
+
+def test_sessions_pushed_out_of_memory_come_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("intaglio.gateway.live.LiveSessions.__init__.__defaults__", (1,))
+    with world.gateway() as dc:
+        channels = [dc.session()[1] for _ in range(3)]
+        for _ in range(2):
+            for channel in channels:
+                assert dc.frames(channel.up.protect([HUNDRED])).json == told(stored=1)
+        frames = [channel.farewell for channel in channels]
+        assert dc.frames(*frames).json == told(stored=3)
+        assert dc.frames(*frames).json == told(duplicate=3)
+
+
+def test_a_failed_commit_is_no_acknowledgement_and_no_loss(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world.gateway() as dc:
+        _, channel = dc.session()
+        dc.frames(channel.farewell)
+        frame = channel.up.protect([HUNDRED])
+        flush = "intaglio.gateway.live.LiveSessions.flush"
+
+        def full(*_: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(flush, full)
+            reply = dc.frames(frame)
+            assert (reply.status, reply.json["error"]) == (503, "unavailable")
+            assert int(reply.headers["retry-after"]) >= 1
+            assert dc.ask("GET", "/v1/health/ready").status == 503
+        assert dc.ask("GET", "/v1/health/ready").status == 200
+        assert dc.frames(frame).json == told(stored=1)
+        assert dc.frames(frame).json == told(duplicate=1)
+
+
+def test_two_gateways_do_not_share_a_folder(world: World) -> None:
+    with world.gateway(), pytest.raises(Misconfigured, match="another gateway runs"):
+        Gateway(world.settings, clock=world.clock)
+    with world.gateway():
+        pass
+
+
+def test_wrapping_keys_change_daily_and_old_ones_die(world: World) -> None:
+    with world.gateway() as dc:
+        _, channel = dc.session()
+        for day in range(1, 4):
+            world.clock.now = NOON + day * DAY
+            dc.gateway.turn()
+            (key,) = Keystore.open(world.settings.keystore, world.settings.secret).wrapping
+            assert key.number == day + 1
+        assert dc.frames(channel.farewell).json == told(stored=1)
+    with world.gateway() as dc:
+        late = channel.up.protect([HUNDRED])
+        assert dc.frames(late).json == told(stored=1)
+
+
+def test_an_old_back_up_opens_nothing_once_its_key_is_destroyed(world: World, tmp_path: Path) -> None:
+    """The database of yesterday with the keystore of today: the session is known and its frames have to wait."""
+    with world.gateway() as dc:
+        _, channel = dc.session()
+    backup = world.settings.database.read_bytes()
+    world.clock.now += DAY
+    with world.gateway() as dc:
+        dc.gateway.turn()
+    world.settings.database.write_bytes(backup)
+    world.clock.now -= HOUR
+    with world.gateway() as dc:
+        assert dc.frames(channel.farewell).json == told(pending=[0])
+
+
+def test_a_row_moved_to_another_session_does_not_open(world: World) -> None:
+    with world.gateway() as dc:
+        channels = [dc.session()[1] for _ in range(2)]
+    connection = sqlite3.connect(world.settings.database)
+    connection.execute("UPDATE sessions SET up_state = (SELECT up_state FROM sessions WHERE id = 1) WHERE id = 2")
+    connection.commit()
+    connection.close()
+    with world.gateway() as dc:
+        assert dc.frames(channels[0].farewell).json == told(stored=1)
+        assert dc.frames(channels[1].farewell).json == told(pending=[0])
+        assert reasons(dc) == {}
+
+
+def test_state_in_the_database_is_wrapped(world: World) -> None:
+    with world.gateway() as dc:
+        _, channel = dc.session()
+        dc.frames(channel.farewell, channel.up.rekey())
+    keystore = Keystore.open(world.settings.keystore, world.settings.secret)
+    files = b"".join(path.read_bytes() for path in world.settings.folder.iterdir())
+    assert keystore.wrapping[-1].key not in files
+    connection = sqlite3.connect(world.settings.database)
+    ((session, epoch, state),) = connection.execute("SELECT session, up_epoch, up_state FROM sessions")
+    connection.close()
+    assert (session, epoch) == (channel.up.session, 2)
+    assert channel.up.session not in state
