@@ -13,6 +13,8 @@ import pytest
 from intaglio.enclave import Enclave, __main__, runtime
 from intaglio.enclave.loading import SCRIPT_MODULE, ScriptFailed, loaded
 from intaglio.enclave.pipe import MAX_MESSAGE
+from intaglio.enclave.serving import Service
+from intaglio.enclave.values import Plain
 from intaglio.errors import LocalProtocolError, Malformed
 from tests.enclave.world import DataCentreSide, FakeAttester
 
@@ -106,6 +108,19 @@ def test_a_script_that_does_not_load(script: bytes, said: str, capfd: pytest.Cap
     assert err.startswith(f"intaglio enclave: {said}")
     assert "hunter2" not in err
     assert len(err.splitlines()) == 1
+
+
+def test_an_error_that_nobody_foresaw_ends_the_enclave_without_a_word_too_many(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Service, request: bytes) -> list[Plain]:
+        raise RuntimeError("hunter2")
+
+    monkeypatch.setattr(Service, "answer", broken)
+    with served() as (stream, ended):
+        stream.sendall(b"\0\0\0\1\x80")
+        assert ended() == runtime.EXIT_FAULT
+    assert capfd.readouterr().err == "intaglio enclave: RuntimeError\n"
 
 
 def test_the_script_on_disk_is_not_looked_at(tmp_path: Path) -> None:

@@ -163,9 +163,12 @@ def test_a_pending_session_gets_its_hello_again(
 ) -> None:
     pauses.free = True
     with Relay(enclave, url, pause=pauses) as relay:
-        gateway.next_answers["/v1/frames"] = [frames_answer(425, pending=[0])]
+        pending = frames_answer(425, pending=[0])
+        pending.headers["Retry-After"] = "3"
+        gateway.next_answers["/v1/frames"] = [pending]
         relay.call("echo", 1)
         assert relay.flush(20.0) == 0
+    assert 3.0 <= pauses.seconds[0] <= 3.5
     paths = gateway.paths()
     assert paths.count("POST /v1/hello") == 2
     assert gateway.values() == [cbor2.dumps(1)]

@@ -15,12 +15,14 @@ from intaglio.enclave.pipe import Pipe
 from intaglio.enclave.serving import Service
 from intaglio.errors import RemoteProtocolError
 
-__all__ = ["EXIT_HOST", "EXIT_OK", "EXIT_SCRIPT", "run"]
+__all__ = ["EXIT_FAULT", "EXIT_HOST", "EXIT_OK", "EXIT_SCRIPT", "run"]
 
 EXIT_OK = 0
 """The host closed the pipe."""
 EXIT_SCRIPT = 65
 """The script can't be run (EX_DATAERR)."""
+EXIT_FAULT = 70
+"""An error that nobody foresaw (EX_SOFTWARE)."""
 EXIT_HOST = 76
 """The host broke the pipe's rules (EX_PROTOCOL)."""
 
@@ -37,6 +39,9 @@ def run(script: Path, attester: Attester, stream: socket.socket) -> int:
         except ScriptFailed as error:
             sys.stderr.write(f"intaglio enclave: {error}\n")
             return EXIT_SCRIPT
+        except Exception as error:  # noqa: BLE001 - Python would print a traceback, and the host would read it
+            sys.stderr.write(f"intaglio enclave: {type(error).__name__}\n")
+            return EXIT_FAULT
 
 
 def _serve(pipe: Pipe, service: Service) -> int:

@@ -147,7 +147,8 @@ class Courier:
         if delivered.status == 425 or not lost:
             # The hello again first: over there it is not decided, or was forgotten.
             self._delivered.discard(batch.session)
-            raise Unavailable(f"frames of {batch.session.hex()}: answered {delivered.status}", retry_after=0)
+            what = f"frames of {batch.session.hex()}: answered {delivered.status}"
+            raise Unavailable(what, retry_after=delivered.retry_after)
         return self._refuse(batch, lost)
 
     def _refuse(self, batch: _Batch, lost: Iterable[int]) -> Step:

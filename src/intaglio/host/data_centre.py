@@ -34,7 +34,7 @@ class TooLarge(Unavailable):
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """What became of the frames of one body, by index: `status` 200, 425, 404 or 403; refused and unknown ones must
-    not be sent again, pending ones must."""
+    not be sent again, pending ones must, after `retry_after` seconds or more."""
 
     status: int
     stored: int
@@ -42,6 +42,7 @@ class Delivered:
     pending: frozenset[int]
     unknown: frozenset[int]
     refused: frozenset[int]
+    retry_after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,4 +210,5 @@ def _delivered(answer: _Answer, count: int) -> Delivered | None:
     stored, duplicate = (number for number in numbers if isinstance(number, int))
     if answer.status == 200 and (stored + duplicate != count or any(sets)):
         return None
-    return Delivered(answer.status, stored, duplicate, *sets)
+    pending, unknown, refused = sets
+    return Delivered(answer.status, stored, duplicate, pending, unknown, refused, answer.retry_after)

@@ -46,6 +46,7 @@ def launch(
                 [*runner, os.fspath(script), "--fd", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
+                process_group=0,  # Ctrl-C is for the application, which then ends the enclave in good order
             )
     except OSError:
         ours.close()

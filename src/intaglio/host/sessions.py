@@ -130,9 +130,7 @@ class SessionKeeper:
         except EnclaveRefused as error:
             raise Unavailable(f"the enclave begins no new session: {error}", retry_after=0) from error
         except (EnclaveDied, Malformed) as error:
-            # The enclave is gone or mad; what it said before is still worth delivering.
-            _log.warning("no more sessions: %s", error)
-            self._live = None
+            self._lost(error)
             return False
 
     def delivered(self, session: bytes | None, step: Step) -> None:
@@ -158,6 +156,8 @@ class SessionKeeper:
             except EnclaveRefused as error:
                 _log.warning("session %s: the enclave refuses the Accept: %s", session.hex(), error)
                 self._give_up(live, HelloRejected((error.code.removeprefix("rejected:"),)), retry=True)
+            except EnclaveDied as error:
+                self._lost(error)
             else:
                 live.accepted = True
                 self._attempts = 0
@@ -175,6 +175,11 @@ class SessionKeeper:
             live.spent = True
         else:
             live.rejected = error
+
+    def _lost(self, error: Exception) -> None:
+        """The enclave is gone or mad; what it said before is still worth delivering."""
+        _log.warning("no more sessions: %s", error)
+        self._live = None
 
     def _offer(self, *, kept_offer: bool) -> bytes:
         try:
