@@ -324,6 +324,19 @@ def test_a_dead_enclave_does_not_stop_delivery(
     assert gateway.values() == [cbor2.dumps(1)]
 
 
+def test_an_enclave_that_dies_before_its_accept_leaves_its_messages(
+    gateway: Gateway, url: str, enclave: LocalEnclave, pauses: Pauses, tmp_path: Path
+) -> None:
+    gateway.next_answers["/v1/hello"] = [BUSY, BUSY]
+    with Relay(enclave, url, pause=pauses, spool=tmp_path) as relay:
+        pauses.wait_for(1)
+        assert relay.call("echo", 1) == Receipt(Fate.SPOOLED, 1)
+        enclave.dead = True
+        pauses.go()
+        assert relay.flush(20.0) == 0
+    assert gateway.values() == [cbor2.dumps(1)]
+
+
 def test_a_call_after_the_end_begins_a_new_session(gateway: Gateway, url: str, enclave: LocalEnclave) -> None:
     with Relay(enclave, url) as relay:
         assert relay.send(enclave.end()) == STORED
