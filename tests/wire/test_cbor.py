@@ -196,3 +196,19 @@ def test_heads_are_the_shortest(major: int, argument: int) -> None:
         assert cbor.head(0, argument) == cbor2.dumps(argument)
     if major == 2 and argument < 70_000:
         assert cbor.bytes_head(argument) == cbor2.dumps(bytes(argument))[: -argument or None]
+
+
+@given(st.lists(VALUES, max_size=6))
+def test_a_labelled_message_is_the_encoding_of_its_array(items: list[cbor.Value]) -> None:
+    try:
+        whole = cbor.encode(["intaglio/1 label", *items])
+    except ValueError:
+        return
+    assert cbor.labelled("label", *items) == whole
+
+
+def test_a_labelled_message_takes_no_more_than_encode_does() -> None:
+    with pytest.raises(ValueError, match="64 bits"):
+        cbor.labelled("label", b"", 2**64)
+    with pytest.raises(TypeError):
+        cbor.labelled("label", 1.0)  # type: ignore[arg-type]
