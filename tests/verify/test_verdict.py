@@ -78,7 +78,8 @@ def test_every_step_has_its_number_and_sentence() -> None:
 
 
 def test_evidence_is_hashed_with_its_label() -> None:
-    assert evidence_hash(b"quote") == digest("evidence", b"quote")
+    for size in (0, 1, 23, 24, 255, 256, 4_600, 65_535, 65_536):
+        assert evidence_hash(bytes(size)) == digest("evidence", bytes(size))
 
 
 def test_a_failed_check_says_what_was_expected_and_found(draft: Draft) -> None:
@@ -187,14 +188,14 @@ def test_nothing_that_failed_is_remembered(draft: Draft) -> None:
     for number in range(20):
         strangers.verify(evidence.quote + bytes(number), evidence.collateral, NOON)
     assert len(strangers._platforms) == 0
-    assert len(strangers._attesters) == 0
+    assert len(strangers._certified) == len(strangers._attesters) == 0
     assert len(strangers._authorities.pairs) == 0
     known = DcapVerifier(Roots.lab(evidence.root))
     for at in range(700, 900):
         edited = bytearray(evidence.quote)
         edited[at] ^= 1
         known.verify(bytes(edited), evidence.collateral, NOON)
-    assert len(known._attesters) == 0
+    assert len(known._certified) == len(known._attesters) == 0
 
 
 def test_two_threads_share_a_verifier(draft: Draft, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,7 @@ class DcapVerifier:
     def __init__(self, roots: Roots) -> None:
         self._authorities = Authorities(roots)
         self._platforms: Recent[PckChain] = Recent(MAX_PLATFORMS)
+        self._certified: Recent[_Certified] = Recent(MAX_PLATFORMS)
         self._attesters: Recent[_Attester] = Recent(MAX_PLATFORMS)
         self._collaterals: Recent[Endorsements] = Recent(MAX_COLLATERALS)
 
@@ -108,10 +109,11 @@ class DcapVerifier:
     def forget_platforms(self) -> None:
         """Drops what is remembered of platforms; for benchmarks that want each to be new."""
         self._platforms.clear()
-        self._attesters.clear()
+        self.forget_attestation_keys()
 
     def forget_attestation_keys(self) -> None:
         """Drops what is remembered of quoting enclaves' reports, but not the platforms' certificates."""
+        self._certified.clear()
         self._attesters.clear()
 
     def _attester(self, quote: Quote, collateral: SgxCollateral | None) -> "_Attester":
@@ -120,22 +122,37 @@ class DcapVerifier:
         A quoting enclave keeps its key for years, so this part of its quotes is the same bytes again and again.
         Under the same collateral they mean the same; neither the time nor the enclave's report enters here.
         """
-        key = _certified_part(quote, collateral)
+        part = _certified_part(quote)
+        key = part + (collateral.digest if collateral else b"")
         known = self._attesters.get(key)
         if known is not None:
             return known
         own = Ledger()
-        platform = self._platform(quote, own)
+        platform = self._certified_platform(part, quote, own)
         endorsements = self._endorsements(collateral, own)
         if platform and endorsements:
             endorsements.check_platform(platform, own)
-        _check_quoting_enclave(quote, platform, own)
         tcb = _evaluate(quote, platform, endorsements, own)
         attester = _Attester(own, platform, endorsements, tcb)
         # Only what a pinned root vouches for without any doubt is kept: a stranger can't fill the memory.
         if platform and platform.trusted and own.flawless:
             self._attesters.put(key, attester)
         return attester
+
+    def _certified_platform(self, part: bytes, quote: Quote, ledger: Ledger) -> PckChain | None:
+        """The platform, with all that needs no collateral: its certificates and what its key says of this attestation
+        key. Kept apart, because a gateway judges once before it asks for the platform's collateral."""
+        known = self._certified.get(part)
+        if known is not None:
+            ledger.take(known.findings)
+            return known.platform
+        own = Ledger()
+        platform = self._platform(quote, own)
+        _check_quoting_enclave(quote, platform, own)
+        if platform and platform.trusted and own.flawless:
+            self._certified.put(part, _Certified(own, platform))
+        ledger.take(own)
+        return platform
 
     def _platform(self, quote: Quote, ledger: Ledger) -> PckChain | None:
         certification = quote.certification
@@ -166,6 +183,13 @@ class DcapVerifier:
         return known
 
 
+class _Certified(NamedTuple):
+    """A platform that vouches for an attestation key, whatever the collateral says of it."""
+
+    findings: Ledger
+    platform: PckChain
+
+
 class _Attester(NamedTuple):
     """A platform, its quoting enclave and its attestation key, under one collateral; parts that failed are None."""
 
@@ -183,14 +207,14 @@ class _Facts(NamedTuple):
     valid_until: UnixTime | None
 
 
-def _certified_part(quote: Quote, collateral: SgxCollateral | None) -> bytes:
-    """A name for everything in a quote that the PCK key covers or that leads to it, and for the collateral."""
+def _certified_part(quote: Quote) -> bytes:
+    """A name for everything in a quote that the PCK key covers or that leads to it."""
     certification, auth_data = quote.certification, quote.qe_auth_data
     sizes = b"%d %d %d" % (certification.kind, len(certification.data), len(auth_data))
     parts = (
         sizes, quote.attestation_key, quote.qe_report_signed, quote.qe_report_signature, auth_data, certification.data,
     )  # fmt: skip
-    return hashlib.sha256(b"".join(parts)).digest() + (collateral.digest if collateral else b"")
+    return hashlib.sha256(b"".join(parts)).digest()
 
 
 def _record_malformed(malformed: Malformed, ledger: Ledger) -> None:

@@ -64,11 +64,8 @@ class PckExtension:
         )
         return cls(
             ppid=_octets(parts, _PPID, 16, "ppid"),
-            components=bytes(
-                der.integer(_value(tcb, oid, der.INTEGER, "component"), 0xFF, "sgx_extension.tcb.component")
-                for oid in _COMPONENTS
-            ),
-            pce_svn=der.integer(_value(tcb, _PCE_SVN, der.INTEGER, "pce_svn"), 0xFFFF, "sgx_extension.tcb.pce_svn"),
+            components=bytes([_svn(tcb, oid, 0xFF) for oid in _COMPONENTS]),
+            pce_svn=_svn(tcb, _PCE_SVN, 0xFFFF),
             cpu_svn=_octets(tcb, _CPU_SVN, 16, "cpu_svn"),
             pce_id=_octets(parts, _PCE_ID, 2, "pce_id"),
             fmspc=_octets(parts, _FMSPC, 6, "fmspc"),
@@ -140,6 +137,13 @@ def _value(parts: _Parts, oid: bytes, tag: int, field: str) -> bytes:
     if found != tag:
         raise Malformed(f"sgx_extension.{field}", f"expected tag {tag:#04x}, got {found:#04x}")
     return value
+
+
+def _svn(parts: _Parts, oid: bytes, limit: int) -> int:
+    found, value = parts[oid]
+    if found == der.INTEGER and len(value) == 1 and value[0] < 0x80:
+        return value[0]
+    return der.integer(_value(parts, oid, der.INTEGER, "tcb"), limit, "sgx_extension.tcb")
 
 
 def _octets(parts: _Parts, oid: bytes, size: int, field: str) -> bytes:

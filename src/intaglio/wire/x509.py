@@ -164,15 +164,20 @@ def read_pem_chain(data: bytes) -> tuple[bytes, ...]:
     Raises `Malformed` for anything between, before or after them that is not white space, and for none at
     all.
     """
-    rest = data.rstrip(b"\0").strip()
+    first, rest = _pem_block(data.rstrip(b"\0").strip(), b"CERTIFICATE")
+    return first, *_read_pem_rest(rest)
+
+
+@lru_cache(maxsize=64)
+def _read_pem_rest(rest: bytes) -> tuple[bytes, ...]:
+    """What follows the first certificate. Kept, because CA and root are the same text in every quote of a platform's
+    generation."""
     ders: list[bytes] = []
     while rest:
         if len(ders) == MAX_CHAIN:
-            raise Malformed("pem", f"more than {MAX_CHAIN} certificates")
+            raise Malformed("pem", f"more than {MAX_CHAIN} certificates follow the first")
         content, rest = _pem_block(rest, b"CERTIFICATE")
         ders.append(content)
-    if not ders:
-        raise Malformed("pem", "no certificate")
     return tuple(ders)
 
 
