@@ -292,6 +292,30 @@ def test_a_session_is_renewed_before_it_ends(gateway: Gateway, url: str, enclave
     assert gateway.values() == [cbor2.dumps(number) for number in (1, 2, 3, 4)]
 
 
+def test_a_renewal_that_must_wait_does_not_hold_up_frames(
+    gateway: Gateway, url: str, enclave: LocalEnclave, pauses: Pauses
+) -> None:
+    now = [0.0]
+    gateway.life = 1000
+    with Relay(enclave, url, clock=lambda: now[0], pause=pauses) as relay:
+        assert relay.call("echo", 1) == STORED
+        gateway.next_answers["/v1/offer"] = [UNDECIDABLE] * 3
+        now[0] = 901.0
+        for number in (2, 3, 4):
+            assert relay.call("echo", number) == STORED
+        assert gateway.paths().count("GET /v1/offer") == 2
+        assert relay.sessions == 1
+        now[0] = 909.0
+        assert relay.call("echo", 5) == STORED
+        assert gateway.paths().count("GET /v1/offer") == 3
+        gateway.next_answers = {}
+        now[0] = 1000.0
+        relay.call("echo", 6)
+        gateway.wait_for(lambda: len(gateway.accepts) == 2)
+    assert pauses.seconds == []
+    assert gateway.values() == [cbor2.dumps(number) for number in (1, 2, 3, 4, 5, 6)]
+
+
 def test_frames_of_an_ended_session_are_still_delivered(
     gateway: Gateway, tmp_path: Path, enclave: LocalEnclave, pauses: Pauses
 ) -> None:

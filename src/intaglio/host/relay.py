@@ -306,7 +306,7 @@ class Relay:
         except Unavailable as error:
             trouble = error
         oldest = self._courier.next_session()
-        if trouble is not None and oldest in (None, self._keeper.session):
+        if trouble is not None and oldest in (None, self._keeper.undecided):
             raise trouble
         step = self._courier.step()
         self._keeper.delivered(oldest, step)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from intaglio.errors import Malformed, Unavailable
+from intaglio.host.backoff import Backoff
 from intaglio.host.courier import Courier, Step
 from intaglio.host.data_centre import DataCentre
 from intaglio.host.errors import EnclaveDied, EnclaveRefused, HelloRejected
@@ -78,6 +79,9 @@ class SessionKeeper:
         """Sessions begun since one was accepted."""
         self._refusals = 0
         """Batches of live sessions refused since one was delivered."""
+        self._not_before = 0.0
+        """When the next renewal may be tried, by our own clock."""
+        self._backoff = Backoff()
 
     @property
     def session(self) -> bytes | None:
@@ -95,7 +99,16 @@ class SessionKeeper:
     def due_in(self) -> float | None:
         """Seconds until a new session is due, where that is known."""
         live = self._live
-        return None if live is None or live.renew_at is None else max(0.0, live.renew_at - self._clock())
+        if live is None or live.rejected is not None or not (live.spent or live.renew_at is not None):
+            return None
+        due = max(self._not_before, 0.0 if live.spent or live.renew_at is None else live.renew_at)
+        return max(0.0, due - self._clock())
+
+    @property
+    def undecided(self) -> bytes | None:
+        """The live session while its hello is not accepted."""
+        live = self._live
+        return None if live is None or live.accepted else live.session
 
     def begin(self, *, kept_offer: bool = False) -> None:
         """A new session in the enclave, with its hello on disk; the old one goes on where this fails. `kept_offer`:
@@ -121,17 +134,28 @@ class SessionKeeper:
         """Begins a new session where one is due, or brings the live one's hello to the data centre. Gives whether
         anything moved. Raises `Unavailable`."""
         try:
-            with self._lock:
-                live = self._live
-                if live is not None and live.rejected is None and (live.spent or self.due_in == 0.0):
-                    self.begin()
-                    return True
-            return live is not None and courier.deliver_hello(live.session)
-        except EnclaveRefused as error:
-            raise Unavailable(f"the enclave begins no new session: {error}", retry_after=0) from error
+            if self.due_in == 0.0:
+                return self._renewed()
+            session = self.undecided
+            return session is not None and courier.deliver_hello(session)
         except (EnclaveDied, Malformed) as error:
             self._lost(error)
             return False
+
+    def _renewed(self) -> bool:
+        """Whether a new session was begun. An accepted one goes on where that fails now, and frames with it."""
+        with self._lock:
+            try:
+                self.begin()
+            except (Unavailable, EnclaveRefused) as error:
+                trouble = error if isinstance(error, Unavailable) else Unavailable(str(error), retry_after=0)
+                if self.undecided is not None:
+                    raise trouble from error
+                seconds = self._backoff.next(trouble.retry_after)
+                _log.warning("no new session yet: %s; trying again in %.1f s", error, seconds)
+                self._not_before = self._clock() + seconds
+                return False
+            return True
 
     def delivered(self, session: bytes | None, step: Step) -> None:
         """What became of a batch. A session whose frames are refused was forgotten over there: a few fresh ones may
@@ -161,6 +185,7 @@ class SessionKeeper:
             else:
                 live.accepted = True
                 self._attempts = 0
+                self._backoff.succeeded()
 
     def rejected(self, session: bytes, error: HelloRejected) -> None:
         """For the courier."""
