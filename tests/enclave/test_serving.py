@@ -2,12 +2,16 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cbor2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import intaglio
+from intaglio.enclave import values
 from intaglio.enclave.calls import CBOR, ERROR
 from intaglio.enclave.loading import loaded
 from intaglio.enclave.serving import Service
@@ -114,12 +118,14 @@ class Host:
         return self.dc.records(b"".join(self.frames("call", name, list(args), kwargs)))
 
 
-@pytest.fixture
-def host() -> Iterator[Host]:
+def _host() -> Iterator[Host]:
     dc = DataCentreSide()
     attester = FakeAttester({"meter.py": SCRIPT, "dc.pub": dc.pin.to_text().encode()})
     with loaded(Path("elsewhere/meter.py"), attester) as enclave:
         yield Host(dc, attester, Service(enclave, attester, os.urandom, "meter.py"))
+
+
+host = pytest.fixture(_host, name="host")
 
 
 def error(record: Record) -> tuple[str, str]:
@@ -235,6 +241,33 @@ def test_no_request_but_a_hello_reaches_the_attester(host: Host, request_: objec
     kind, code, _ = host.service.answer(cbor2.dumps(request_))
     assert (kind, code) == ("error", "bad-request")
     assert host.attester.quoted == asked
+
+
+REQUESTS = st.lists(
+    st.one_of(
+        st.sampled_from(["hello", "accept", "call", "down", "rekey", "end", "status", "calls", "quote", "get_size"]),
+        st.binary(max_size=80),
+        st.integers(),
+        st.lists(st.integers(0, 9), max_size=2),
+        st.dictionaries(st.text(max_size=3), st.none(), max_size=2),
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.one_of(st.binary(max_size=40), REQUESTS.map(cbor2.dumps)), max_size=8))
+def test_whatever_a_host_sends_is_answered_and_nothing_it_chose_is_quoted(requests: list[bytes]) -> None:
+    with contextmanager(_host)() as host:
+        frames = host.establish()
+        for request in requests:
+            answer = host.service.answer(request)
+            assert answer[0] in ("frames", "status", "calls", "error")
+            values.encode(answer, "answer")
+        frames += host.establish()
+        assert len(host.dc.records(frames[0])) == 0
+        assert host.attester.quoted == [opened.report_data for opened in host.dc.opened]
+        assert len(host.attester.quoted) == 2
 
 
 def test_evidence_is_only_made_over_the_transcript(host: Host) -> None:
