@@ -192,8 +192,8 @@ def show(found: dict[str, object]) -> None:
     for label, ours, floor in rows:
         target = TARGETS.get(ours)
         print(f"{label:32}{found[ours]:>10}{found['dcap_qvl_ms']:>10}{found[floor]:>17}{target or '':>9}")
-    ours, theirs, floor = (found[f"{name}two_threads_ratio"] for name in ("", "dcap_qvl_", "signatures_"))
-    print(f"{'two threads, times one thread':32}{ours:>10}{theirs:>10}{floor:>17}")
+    ratios = [found[f"{name}two_threads_ratio"] for name in ("", "dcap_qvl_", "signatures_")]
+    print(f"{'two threads, times one thread':32}{ratios[0]:>10}{ratios[1]:>10}{ratios[2]:>17}")
 
 
 if __name__ == "__main__":
