@@ -2,6 +2,8 @@
 
 import base64
 import random
+import sqlite3
+from hashlib import sha256
 
 import pytest
 
@@ -9,7 +11,8 @@ from intaglio.gateway.app import MAX_FRAMES_BODY
 from intaglio.gateway.query import Reader
 from intaglio.session.enclave import EnclaveChannel
 from intaglio.types import UnixTime
-from intaglio.wire.content import Record
+from intaglio.wire import cbor
+from intaglio.wire.content import Kind, Record, encode_control, encode_records
 from tests.gateway.world import DAY, HUNDRED, NOON, Dc, World, told
 
 Pair = tuple[EnclaveChannel, list[bytes]]
@@ -236,3 +239,17 @@ def test_a_flood_of_forgeries_is_bounded(dc: Dc, sent: Pair) -> None:
         assert len(reader.quarantine(limit=1000)) == 64
     assert reasons(dc) == {"FRAME_AUTHENTICATION": 5000}
     assert dc.frames(*frames).json == told(stored=3)
+
+
+def test_what_is_kept_of_a_frame(dc: Dc, sent: Pair) -> None:
+    _, frames = sent
+    dc.frames(*frames)
+    connection = sqlite3.connect(dc.world.settings.database)
+    rows = connection.execute(
+        "SELECT sequence, epoch, kind, digest, content_hash, records, late FROM frames"
+    ).fetchall()
+    connection.close()
+    content = encode_records([HUNDRED])
+    assert rows[1] == (1, 1, Kind.RECORDS, sha256(frames[1]).digest(), cbor.digest("content", content), 1, 0)
+    assert rows[0][:3] == (0, 0, Kind.REKEY)
+    assert rows[0][4] == cbor.digest("content", encode_control(Kind.REKEY, 1))
