@@ -1,6 +1,7 @@
 """An enclave without a process: the real SDK behind the methods of `EnclaveProcess`."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ class LocalEnclave:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.dead = False
+        self._lock = threading.Lock()
 
     def hello(self, offer: bytes) -> bytes:
         data = self._ask("hello", offer)
@@ -54,7 +56,8 @@ class LocalEnclave:
     def _ask(self, *request: object) -> object:
         if self.dead:
             raise EnclaveDied("gone", None)
-        kind, *rest = cbor2.loads(cbor2.dumps(self.service.answer(cbor2.dumps(list(request)))))
+        with self._lock:  # as `EnclaveProcess` has it: the enclave answers one after another
+            kind, *rest = cbor2.loads(cbor2.dumps(self.service.answer(cbor2.dumps(list(request)))))
         if kind == "error":
             raise EnclaveRefused(*rest)
         return rest[0]

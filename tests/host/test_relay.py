@@ -176,9 +176,9 @@ def test_a_pending_session_gets_its_hello_again(
 
 @pytest.mark.parametrize(("status", "name"), [(403, "refused"), (404, "unknown")])
 def test_refused_frames_are_kept_and_a_new_session_is_made(
-    gateway: Gateway, url: str, enclave: LocalEnclave, status: int, name: str
+    gateway: Gateway, url: str, enclave: LocalEnclave, tmp_path: Path, status: int, name: str
 ) -> None:
-    with Relay(enclave, url) as relay:
+    with Relay(enclave, url, spool=tmp_path) as relay:
         assert relay.call("echo", 0) == STORED
         gateway.next_answers["/v1/frames"] = [frames_answer(status, **{name: [0]})]
         message = enclave.call("echo", 1)
@@ -187,7 +187,6 @@ def test_refused_frames_are_kept_and_a_new_session_is_made(
         gateway.wait_for(lambda: len(gateway.accepts) == 2)
         assert relay.call("echo", 2) == STORED
         assert relay.sessions == 2
-        relay._folder = None  # the refused frame would keep the temporary folder
     assert cbor2.dumps(2) in gateway.values()
 
 
@@ -255,15 +254,16 @@ def test_a_rejection_that_a_fresh_offer_mends_costs_no_one_anything(
         assert relay.sessions == 2
 
 
-def test_a_remedy_that_does_not_help_is_not_tried_for_ever(gateway: Gateway, url: str, enclave: LocalEnclave) -> None:
+def test_a_remedy_that_does_not_help_is_not_tried_for_ever(
+    gateway: Gateway, url: str, enclave: LocalEnclave, tmp_path: Path
+) -> None:
     gateway.next_answers["/v1/hello"] = [rejected("OFFER_EXPIRED")] * 50
-    with Relay(enclave, url) as relay:
+    with Relay(enclave, url, spool=tmp_path) as relay:
         gateway.wait_for(lambda: sum(path == "POST /v1/hello" for path, _, _ in gateway.requests) == MAX_ATTEMPTS)
         with pytest.raises(HelloRejected, match="OFFER_EXPIRED"):
             while True:
                 relay.call("echo", 1)
         assert relay.sessions == MAX_ATTEMPTS
-        relay._temporary = False
 
 
 def test_an_accept_that_the_enclave_refuses_leads_to_a_new_session(
