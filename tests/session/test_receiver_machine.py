@@ -131,5 +131,5 @@ class HostileHost(RuleBasedStateMachine):
                 assert missing, f"epoch {epoch} is complete and still open"
 
 
-HostileHost.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+HostileHost.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
 test_hostile_host = HostileHost.TestCase

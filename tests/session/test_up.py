@@ -227,6 +227,15 @@ def test_a_loss_does_not_keep_later_epochs_open(session: Session) -> None:
     assert receiver.epochs == (3,), "epoch 2 was complete, whatever was lost of epoch 1"
 
 
+def test_an_epoch_that_waited_only_for_what_is_given_up_goes_with_it(session: Session) -> None:
+    receiver, up = session.accepted.receiver, session.enclave.up
+    take(receiver, up.rekey(), NOON)  # the farewell of epoch 0 is missing
+    take(receiver, up.rekey(), UnixTime(NOON + 10))
+    assert receiver.epochs == (0, 1, 2, 3)
+    assert receiver.give_up(UnixTime(NOON + EPOCH_GRACE)) == ((0, 0),)
+    assert receiver.epochs == (3,)
+
+
 def test_an_epoch_that_still_waits_is_not_reported_lost_with_a_later_one(session: Session) -> None:
     receiver, up = settled(session), session.enclave.up
     missing = up.protect([value(1)])

@@ -232,6 +232,7 @@ class UpReceiver:
                 break
             lost += (gap for gap in self.seen.gaps if self._settled <= gap[0] <= last)
             self._destroy(epoch, last)
+        self._destroy_complete()
         return tuple(lost)
 
     def encode(self) -> bytes:
@@ -308,6 +309,9 @@ class UpReceiver:
                 if last is None or bound < last:
                     self._closing[epoch] = (bound, since)
                     self.changed = True
+        self._destroy_complete()
+
+    def _destroy_complete(self) -> None:
         for epoch, (last, _) in sorted(self._closing.items()):
             if not self.seen.covers(self._settled, last):
                 break
