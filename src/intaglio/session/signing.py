@@ -33,7 +33,7 @@ PRIVATE_KEYS = 64
 class SigningKeys:
     """An Ed25519 and an ML-DSA-65 private key. Both exist always; the suite decides which sign."""
 
-    __slots__ = ("_ed25519", "_ml_dsa_65", "_seed", "public")
+    __slots__ = ("_ed25519", "_headers", "_ml_dsa_65", "_seed", "public")
 
     def __init__(self, seed: bytes) -> None:
         """`seed`: 64 bytes, as `private_bytes` returns them."""
@@ -45,6 +45,8 @@ class SigningKeys:
         self.public = PublicKeys(
             self._ed25519.public_key().public_bytes_raw(), self._ml_dsa_65.public_key().public_bytes_raw()
         )
+        pairs = ((cose.ALG_EDDSA, self.public.ed25519), (cose.ALG_ML_DSA_65, self.public.ml_dsa_65 or b""))
+        self._headers = [(alg, key_id(key), cose.Signature(alg, key_id(key), b"").protected) for alg, key in pairs]
 
     @classmethod
     def generate(cls, draw: Draw) -> "SigningKeys":
@@ -57,14 +59,11 @@ class SigningKeys:
     def sign(self, suite: Suite, label: str, payload: bytes, *, detached: bool = False) -> bytes:
         """A COSE signature over `payload` under `label`: Sign1 in suite 1, Sign with two signatures in suite 2."""
         single = suite is Suite.ED25519
-        blank = [cose.Signature(cose.ALG_EDDSA, key_id(self.public.ed25519), b"")]
-        if not single:
-            blank.append(cose.Signature(cose.ALG_ML_DSA_65, key_id(self.public.ml_dsa_65 or b""), b""))
         made: list[cose.Signature] = []
-        for entry in blank:
-            message = cose.to_be_signed(entry.protected, single=single, label=label, payload=payload)
-            value = self._ed25519.sign(message) if entry.alg == cose.ALG_EDDSA else self._ml_dsa_65.sign(message)
-            made.append(cose.Signature(entry.alg, entry.kid, value))
+        for alg, kid, protected in self._headers[:1] if single else self._headers:
+            message = cose.to_be_signed(protected, single=single, label=label, payload=payload)
+            value = self._ed25519.sign(message) if alg == cose.ALG_EDDSA else self._ml_dsa_65.sign(message)
+            made.append(cose.Signature(alg, kid, value))
         return cose.Signed(None if detached else payload, tuple(made)).encode()
 
 

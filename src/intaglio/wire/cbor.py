@@ -41,7 +41,7 @@ _MAX_INT = 2**64
 
 def encode(value: Value) -> bytes:
     """The deterministic encoding of `value`. Raises TypeError for what the protocol does not use."""
-    return cbor2.dumps(_ordered(value, 0))
+    return cbor2.dumps(value if _flat(value) else _ordered(value, 0))
 
 
 def decode(data: bytes, name: str) -> Value:
@@ -63,12 +63,7 @@ def decode(data: bytes, name: str) -> Value:
 
 def labelled(label: str, *items: Value) -> bytes:
     """CBOR ["intaglio/1 " + label, *items]: what the protocol hashes, signs or feeds to a key derivation."""
-    message: list[Value] = [LABEL_PREFIX + label, *items]
-    for item in items:
-        kind = type(item)
-        if kind is not bytes and kind is not str and not (kind is int and -_MAX_INT <= item < _MAX_INT):  # type: ignore[operator]
-            return encode(message)
-    return cbor2.dumps(message)  # nothing to order: what every hash of a session is made of, twice as fast
+    return encode([LABEL_PREFIX + label, *items])
 
 
 def digest(label: str, *items: Value) -> bytes:
@@ -93,6 +88,21 @@ _BYTES_HEADS = tuple(head(2, length) for length in range(1024))
 def bytes_head(length: int) -> bytes:
     """The shortest head of a byte string of this length."""
     return _BYTES_HEADS[length] if length < 1024 else head(2, length)
+
+
+_SCALARS = frozenset((bytes, str, bool, type(None)))
+
+
+def _flat(value: Value) -> bool:
+    """Whether `value` is an array of scalars, as nearly all that the protocol hashes is: nothing in it to order or to
+    refuse. (This halves the time of a derivation.)"""
+    if type(value) is not list:
+        return False
+    for item in value:
+        kind = type(item)
+        if kind not in _SCALARS and not (kind is int and -_MAX_INT <= item < _MAX_INT):
+            return False
+    return True
 
 
 def _ordered(value: Value, depth: int) -> Value:
