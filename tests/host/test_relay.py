@@ -1,6 +1,7 @@
 """A relay between a real enclave SDK and a data centre that is at times slow, full, forgetful, gone or hostile."""
 
 import logging
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,11 @@ class Pauses:
         with self._changed:
             self._allowed += 1
             self._changed.notify_all()
+
+
+@pytest.fixture(autouse=True)
+def _temporary_spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture

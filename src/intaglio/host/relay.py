@@ -265,13 +265,17 @@ class Relay:
                 sent.refused = True
 
     def _drain(self) -> None:
-        """Until nothing waits, or one more try has failed."""
+        """Until nothing waits and the session is decided (its Accept makes frames to deliver), or one more try has
+        failed."""
+
+        def done() -> bool:
+            settled = not self._spool.pending and self._keeper.undecided is None
+            return settled or self._failure is not None or self._tries > tries
+
         with self._changed:
             tries = self._tries
             self._wake()
-            self._changed.wait_for(
-                lambda: not self._spool.pending or self._failure is not None or self._tries > tries, DRAIN
-            )
+            self._changed.wait_for(done, DRAIN)
 
     def _wake(self) -> None:
         self._nudge.set()

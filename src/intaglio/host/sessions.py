@@ -106,9 +106,9 @@ class SessionKeeper:
 
     @property
     def undecided(self) -> bytes | None:
-        """The live session while its hello is not accepted."""
+        """The live session while its hello is neither accepted nor rejected for good."""
         live = self._live
-        return None if live is None or live.accepted else live.session
+        return None if live is None or live.accepted or live.rejected is not None else live.session
 
     def begin(self, *, kept_offer: bool = False) -> None:
         """A new session in the enclave, with its hello on disk; the old one goes on where this fails. `kept_offer`:
