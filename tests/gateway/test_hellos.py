@@ -8,13 +8,14 @@ from threading import Barrier
 
 import pytest
 
+from intaglio.gateway import app
 from intaglio.gateway.appraisal import EvidenceAppraiser
 from intaglio.gateway.query import Reader
 from intaglio.session.enclave import EnclaveHandshake
 from intaglio.sim.measure import Image, TrustedFile
 from intaglio.types import ReportData, UnixTime
 from intaglio.wire.hello import MAX_HELLO, Hello
-from tests.gateway.world import DAY, NOON, Dc, Guest, World, told
+from tests.gateway.world import DAY, HUNDRED, NOON, Dc, Guest, World, told
 
 OTHER = Image((TrustedFile("meter.py", b"def get_size():\n    return 200\n"),))
 
@@ -157,6 +158,36 @@ def test_collateral_that_expired_is_no_reason_to_accept(dc: Dc, world: World) ->
     assert "COLLATERAL_EXPIRED" in reply.json["reasons"]
     world.source.issued = None
     assert dc.hello(guest.hello).status == 200
+
+
+def test_bad_collateral_is_our_fault_and_not_the_enclaves(
+    dc: Dc, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    guest = dc.guest()
+    world.source.spoiled = True
+    reply = dc.hello(guest.hello)
+    assert (reply.status, reply.json) == (503, {"error": "undecidable", "reasons": ["COLLATERAL_MISSING"]})
+    assert "collateral is bad" in caplog.text
+    assert "TCB_INFO_SIGNATURE" in caplog.text
+    world.source.spoiled = False
+    assert dc.hello(guest.hello).status == 200
+
+
+def test_simulated_sessions_end_where_no_lab_is_trusted(world: World) -> None:
+    with world.gateway() as dc:
+        guest, channel = dc.session()
+        assert dc.frames(channel.farewell).json == told(stored=1)
+    world.settings = replace(world.settings, lab_roots=())
+    with world.gateway() as dc:
+        assert dc.hello(guest.hello).json["reasons"] == ["SESSION_ENDED"]
+        assert dc.frames(channel.up.protect([HUNDRED])).json == told(stored=1)
+        assert [record["status"] for record in dc.api("records").json["records"]] == ["LATE"]
+
+
+def test_more_hellos_than_may_wait_are_told_to_come_again(dc: Dc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "MAX_HELLOS", 0)
+    reply = dc.hello(dc.guest().hello)
+    assert (reply.status, reply.json["error"], reply.headers["retry-after"]) == (503, "unavailable", "2")
 
 
 def test_a_session_ends_at_the_collaterals_next_update(dc: Dc, world: World) -> None:

@@ -61,10 +61,12 @@ class Clock:
 
 @dataclass(slots=True)
 class LabSource:
-    """Collateral from the lab's PCS, in process; `down` makes it unavailable, `issued` freezes its issue date."""
+    """Collateral from the lab's PCS, in process; `down` makes it unavailable, `spoiled` breaks a signature,
+    `issued` freezes its issue date."""
 
     lab: Lab
     down: bool = False
+    spoiled: bool = False
     issued: UnixTime | None = None
     asked: int = 0
     _made: dict[UnixTime, SgxCollateral] = field(default_factory=dict)
@@ -77,7 +79,8 @@ class LabSource:
         issued = self.issued or UnixTime(at - at % DAY)
         if issued not in self._made:
             self._made[issued] = SgxCollateral.parse_json(self.lab.collateral("alpha", issued))
-        return self._made[issued]
+        made = self._made[issued]
+        return replace(made, tcb_info_signature=bytes(64)) if self.spoiled else made
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ __all__ = ["MAX_FRAMES_BODY", "Application", "Clock"]
 
 MAX_FRAMES_BODY = 4 << 20
 """Bytes of one POST of frames: forty thousand small records."""
+MAX_HELLOS = 256
+"""Hellos under way at once: with their bodies 32 MB, and a tenth of a second's work."""
 BODY_SECONDS = 60
 """For a whole body: a peer that drips bytes gets 408."""
 
@@ -106,6 +108,7 @@ class Application:
             "/v1/hello": ("POST", self._hello),
             "/v1/offer": ("GET", self._offer),
         }
+        self._hellos = 0
         self._boot = token_hex(3)
         self._requests = count(1)
 
@@ -149,7 +152,13 @@ class Application:
     async def _hello(self, scope: Scope, receive: Receive) -> Response:
         body = await _body(scope, receive, MAX_HELLO)
         at, remote = self._clock(), _remote(scope)
-        answer = await self._in_thread(lambda: self._desk.answer(body, at, remote))
+        if self._hellos >= MAX_HELLOS:
+            raise Unavailable("too many hellos wait", retry_after=2)
+        self._hellos += 1
+        try:
+            answer = await self._in_thread(lambda: self._desk.answer(body, at, remote))
+        finally:
+            self._hellos -= 1
         headers = [] if answer.retry_after is None else [_retry(answer.retry_after)]
         if answer.json is not None:
             return Response.of_json(answer.status, answer.json, *headers)

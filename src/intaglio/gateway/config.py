@@ -17,6 +17,8 @@ OFFER_LIFETIME = HOUR
 sessions."""
 SPOOL_WINDOW = 7 * DAY
 """Seconds for which a host may keep messages before it delivers them: a week-end and a repair."""
+MAX_OFFERS = 1000
+"""Offers whose keys are kept at once, two for each lifetime in the spool window: the keystore is rewritten whole."""
 EPOCH0_LIMIT = 1000
 """Frames that an enclave may send before it hears an Accept."""
 QUARANTINE_BYTES = 64 << 20
@@ -59,6 +61,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.offer_lifetime < 2 or self.spool_window < 0:
             raise Misconfigured("offer lifetime: need at least 2 seconds, and a spool window of 0 or more")
+        if 2 * (self.offer_lifetime + self.spool_window) > MAX_OFFERS * self.offer_lifetime:
+            raise Misconfigured(
+                f"offer lifetime: too short for this spool window, over {MAX_OFFERS} keys would be kept"
+            )
         if self.quarantine_bytes < 1 << 20:
             raise Misconfigured("quarantine: need room for at least 1 MiB")
         if self.hello_workers < 1:

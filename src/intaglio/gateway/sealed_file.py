@@ -36,6 +36,7 @@ _MOST_ITERATIONS, _MOST_LANES, _MOST_MEMORY = 64, 64, 4 * 1024 * 1024
 _KEY_FILE = 32
 MAX_FILE = 16 << 20
 """A keystore with a thousand offers' keys takes 12 MB in suite 2."""
+MAX_CONTENT = MAX_FILE - 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,10 @@ class SealedFile:
         return file, content
 
     def save(self, content: bytes) -> None:
-        """Replaces the file atomically and durably, under a fresh nonce. Raises OSError."""
+        """Replaces the file atomically and durably, under a fresh nonce. Raises OSError, and `Misconfigured` for more
+        than could be opened again."""
+        if len(content) > MAX_CONTENT:
+            raise Misconfigured(f"{self.path}: {len(content)} bytes of keys, at most {MAX_CONTENT}")
         nonce = self._draw(12)
         header = cbor.encode([self._kdf, _check(self._key), nonce])
         ciphertext = AESGCM(self._key).encrypt(nonce, content, header)

@@ -34,6 +34,7 @@ from intaglio.gateway.offers import OfferBook
 from intaglio.gateway.pending import PendingSessions
 from intaglio.gateway.store.migrate import migrate
 from intaglio.gateway.store.quarantine import Quarantine
+from intaglio.gateway.store.sessions import end_simulated
 from intaglio.gateway.store.writer import Writer
 from intaglio.gateway.tokens import token_hashes
 from intaglio.gateway.vault import Vault
@@ -98,6 +99,7 @@ class Gateway:
         try:
             writer.start()
             self._housekeeping.open(self.clock())
+            self._leave_the_lab()
             offers.open(self.clock())
             hashes = token_hashes(writer, settings.token_file, self.clock())
         except BaseException:
@@ -107,6 +109,15 @@ class Gateway:
         self.app = Application(offers, desk, intake, quarantine, writer, self._executor, self.clock, api)
         self._keeper = Thread(target=self._keep, name="intaglio-housekeeping", daemon=True)
         self._keeper.start()
+
+    def _leave_the_lab(self) -> None:
+        """A database that once served a lab may serve production: what was accepted on simulated evidence ends."""
+        if self.settings.lab:
+            return
+        at = self.clock()
+        ended = self._writer.submit(lambda connection: end_simulated(connection, at)).result()
+        if ended:
+            _log.warning("sessions of simulated enclaves ended, because no lab root is trusted sessions=%d", ended)
 
     def turn(self) -> None:
         """Does now what housekeeping would do within a minute. Raises `Unavailable`."""

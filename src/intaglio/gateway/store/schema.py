@@ -4,7 +4,7 @@ The hot path writes with the standard sqlite3 driver (`statements`); these defin
 Times are Unix seconds. `session` in frames and records is the row number of `sessions`, which keeps rows short.
 """
 
-from sqlalchemy import BLOB, Column, ForeignKey, Index, Integer, MetaData, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import BLOB, Column, ForeignKey, Index, Integer, MetaData, PrimaryKeyConstraint, Table, Text, text
 
 __all__ = ["metadata"]
 
@@ -79,7 +79,10 @@ sessions = Table(
     Column("late", Integer, nullable=False),
     Column("replays", Integer, nullable=False),
     Column("last_at", Integer),
-    Index("sessions_by_end", "expires_at"),
+    # Housekeeping looks every minute, at the few rows that still hold keys and never at all of history.
+    Index("sessions_with_keys", "expires_at", sqlite_where=text("wrap_key IS NOT NULL")),
+    Index("sessions_by_wrap_key", "wrap_key", sqlite_where=text("wrap_key IS NOT NULL")),
+    Index("sessions_closing", "closing_since", sqlite_where=text("closing_since IS NOT NULL")),
 )
 
 frames = Table(
@@ -117,6 +120,7 @@ records = Table(
     Column("arrived_at", Integer, nullable=False),
     Column("late", Integer, nullable=False),
     Index("records_by_session", "session", "id"),
+    Index("records_by_name", "name", "id"),
     sqlite_autoincrement=True,
 )
 

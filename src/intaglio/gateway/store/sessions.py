@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from intaglio.types import Direction, SessionId, UnixTime
 from intaglio.wire.collateral import SgxCollateral
 
-__all__ = ["NewSession", "StoredHello", "close_sessions", "known_hello", "rewrap", "store_session"]
+__all__ = ["NewSession", "StoredHello", "close_sessions", "end_simulated", "known_hello", "rewrap", "store_session"]
 
 StoredHello = tuple[bytes, bytes, int, int | None]
 """th, Accept, expires_at, ended_at."""
@@ -101,3 +101,10 @@ def close_sessions(connection: sqlite3.Connection, before: UnixTime) -> list[Ses
         (before,),
     ).fetchall()
     return [SessionId(session) for (session,) in rows]
+
+
+def end_simulated(connection: sqlite3.Connection, at: UnixTime) -> int:
+    """Ends every session that rests on simulated evidence, and returns how many; what they still send is LATE."""
+    return connection.execute(
+        "UPDATE sessions SET expires_at = ?1 WHERE simulated = 1 AND expires_at > ?1 AND wrap_key IS NOT NULL", (at,)
+    ).rowcount

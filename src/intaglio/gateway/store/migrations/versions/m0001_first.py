@@ -78,7 +78,12 @@ def _sessions() -> None:
         sa.Column("replays", sa.Integer, nullable=False),
         sa.Column("last_at", sa.Integer),
     )
-    op.create_index("sessions_by_end", "sessions", ["expires_at"])
+    for name, column, condition in (
+        ("sessions_with_keys", "expires_at", "wrap_key IS NOT NULL"),
+        ("sessions_by_wrap_key", "wrap_key", "wrap_key IS NOT NULL"),
+        ("sessions_closing", "closing_since", "closing_since IS NOT NULL"),
+    ):
+        op.create_index(name, "sessions", [column], sqlite_where=sa.text(condition))
 
 
 def _frames_and_records() -> None:
@@ -113,6 +118,7 @@ def _frames_and_records() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("records_by_session", "records", ["session", "id"])
+    op.create_index("records_by_name", "records", ["name", "id"])
 
 
 def _quarantine() -> None:
