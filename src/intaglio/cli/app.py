@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 import intaglio
-from intaglio.cli import inspect, keygen, measure, policy, verify
+from intaglio.cli import inspect, keygen, lab, measure, offer, policy, quarantine, records, serve, sessions, verify
+from intaglio.cli import run as running
 from intaglio.cli.console import examples
 from intaglio.cli.failure import Commands
 
@@ -49,7 +50,7 @@ def _root(
     """
 
 
-for module in (keygen, measure, policy, verify, inspect):
+for module in (keygen, measure, policy, lab, serve, running, offer, records, sessions, quarantine, verify, inspect):
     module.add_to(app)
 
 

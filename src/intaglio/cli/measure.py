@@ -10,7 +10,7 @@ from intaglio.cli.console import examples, note, warn
 from intaglio.cli.failure import Usage
 from intaglio.cli.reading import read_bytes
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "policy_table"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -79,13 +79,21 @@ def measure(
         raise Usage(str(error)) from error
     mr_enclave = image.mr_enclave().hex()
     comment = "" if sigstruct is None else f"  # signed by {_signer(sigstruct, mr_enclave)}"
-    text = _TABLE.format(name=workload, mr_enclave=mr_enclave, comment=comment, number=_EVALUATION_NUMBER)
-    _check(text)
-    typer.echo(text, nl=False)
+    typer.echo(policy_table(workload, mr_enclave, comment), nl=False)
     files = [file.name for file in image.files if not file.name.startswith("intaglio/")]
     note(f"measured: {', '.join(files)} and the SDK ({len(image.files) - len(files)} files)")
     if PINNED_NAME not in files:
         warn(f"no {PINNED_NAME} is measured: copy the data centre's there, or name it with --trust")
+
+
+def policy_table(name: str, mr_enclave: str, comment: str = "") -> str:
+    """TOML, ready to append to a policy: a table that accepts exactly this measurement, under the strict rules.
+    Raises `PolicyError` if it came out as something that no gateway would read."""
+    from intaglio.verify.policy import Policy  # noqa: PLC0415
+
+    text = _TABLE.format(name=name, mr_enclave=mr_enclave, comment=comment, number=_EVALUATION_NUMBER)
+    Policy.parse(text)
+    return text
 
 
 def _signer(path: Path, mr_enclave: str) -> str:
@@ -100,10 +108,3 @@ def _signer(path: Path, mr_enclave: str) -> str:
     if signed.enclave_hash.hex() != mr_enclave:
         raise Usage(f"{path}: signs another enclave: expected {mr_enclave}, found {signed.enclave_hash.hex()}")
     return f"{signed.mr_signer.hex()}, product {signed.isv_prod_id}, SVN {signed.isv_svn}"
-
-
-def _check(text: str) -> None:
-    """What is printed here is read by the gateway: read it first. Raises `PolicyError`."""
-    from intaglio.verify.policy import Policy  # noqa: PLC0415
-
-    Policy.parse(text)

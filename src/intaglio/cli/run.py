@@ -1,0 +1,183 @@
+"""`intaglio run`: the untrusted application in one command. It launches an enclave and carries its messages."""
+
+import json as json_module
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from intaglio.cli.console import clean, examples, line, note, table, warn
+from intaglio.cli.failure import Exit, Usage
+
+if TYPE_CHECKING:
+    from intaglio.host.errors import HelloRejected
+    from intaglio.host.relay import Receipt, Relay
+
+__all__ = ["add_to", "simulated"]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples(
+            "intaglio run meter.py -d http://127.0.0.1:8080 --lab lab             what can be called?",
+            "intaglio run meter.py -d http://127.0.0.1:8080 --lab lab --call get_size",
+            "intaglio run meter.py -d http://dc.example --call 'add [1, 2]' --call 'set {\"size\": 3}'",
+            "intaglio run meter.py -d http://dc.example --call get_size --every 60 --spool /var/spool/meter",
+        )
+    )(run)
+
+
+class Call(NamedTuple):
+    """One call as typed: a name, positional and named arguments."""
+
+    name: str
+    args: list[object]
+    kwargs: dict[str, object]
+
+
+def run(
+    script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="The enclave's script.")],
+    data_centre: Annotated[
+        str,
+        typer.Option(
+            "--data-centre", "-d", metavar="URL", help="Where its messages go.", envvar="INTAGLIO_DATA_CENTRE"
+        ),
+    ],
+    call: Annotated[
+        list[str] | None,
+        typer.Option(metavar="'NAME [ARGS]'", help="Call this; ARGS is a JSON array or object. May be repeated."),
+    ] = None,
+    every: Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Call again and again.")] = None,
+    count: Annotated[int | None, typer.Option(metavar="N", min=1, help="With --every: this many rounds.")] = None,
+    spool: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep messages here until they are delivered, across restarts.")
+    ] = None,
+    lab: Annotated[Path | None, typer.Option(metavar="DIR", help="Run on a simulated platform of this lab.")] = None,
+    platform: Annotated[str, typer.Option(metavar="NAME", help="With --lab: which machine.")] = "alpha",
+    trust: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="With --lab: a file that is measured with the script.")
+    ] = None,
+) -> None:
+    """Launch an enclave and carry its messages.
+
+    This is the application in the middle: it sees every byte and can read none of them, which is why it prints sizes
+    and not values. Without --lab the enclave needs a real TEE. Without --call the names that can be called are listed.
+
+    Exit status: 0 if everything was stored by the data centre or waits in the spool, 1 if anything was refused.
+    """
+    from intaglio.errors import Unavailable  # noqa: PLC0415
+    from intaglio.host import EnclaveRefused, HelloRejected, Relay, launch  # noqa: PLC0415
+
+    calls = [parse_call(text) for text in call or []]
+    if not script.is_file():
+        raise Usage(f"{script}: no such file")
+    command = None if lab is None else simulated(lab, platform, trust or [])
+    with launch(script, command=command) as enclave:
+        callable_names = enclave.calls()
+        if not calls:
+            table(("CALLS",), [(name,) for name in callable_names])
+            return
+        for each in calls:
+            if each.name not in callable_names:
+                raise Usage(f"--call {each.name}: no such call; this enclave has {', '.join(callable_names)}")
+        try:
+            with Relay(enclave, data_centre, spool=spool) as relay:
+                refused = _rounds(relay, calls, every, count)
+                waiting = relay.flush(1.0)
+        except Unavailable as error:
+            raise Unavailable(f"{data_centre}: {error}", retry_after=error.retry_after) from error
+        except HelloRejected as error:
+            _show_rejection(error)
+            raise typer.Exit(Exit.FAILED) from error
+        except EnclaveRefused as error:
+            typer.echo(f"intaglio: the enclave refuses: {clean(str(error))}", err=True)
+            raise typer.Exit(Exit.FAILED) from error
+    if waiting:
+        warn(f"{waiting} frames wait in the spool" + (f" {spool}" if spool else "; the host's log says where it is"))
+    if refused:
+        raise typer.Exit(Exit.FAILED)
+
+
+def parse_call(text: str) -> Call:
+    """``name``, ``name [1, 2]`` or ``name {"a": 1}``. Raises `Usage`."""
+    name, _, rest = text.strip().partition(" ")
+    if not name:
+        raise Usage("--call: need the name of a call")
+    if not rest.strip():
+        return Call(name, [], {})
+    try:
+        arguments = json_module.loads(rest)
+    except ValueError as error:
+        raise Usage(f"--call {name}: arguments are not JSON ({error})") from error
+    match arguments:
+        case list():
+            return Call(name, arguments, {})
+        case dict():
+            return Call(name, [], arguments)
+    raise Usage(f"--call {name}: arguments must be a JSON array or object, found {rest.strip()}")
+
+
+def simulated(lab: Path, platform: str, trusted: list[Path]) -> list[str]:
+    """The runner that `launch` takes, for an enclave on a simulated platform. Raises `Usage`."""
+    record = lab / "platforms" / f"{platform}.json"
+    if not record.is_file():
+        names = sorted(path.stem for path in (lab / "platforms").glob("*.json"))
+        known = f"it has {', '.join(names)}" if names else f"make a lab with: intaglio lab init {lab}"
+        raise Usage(f"{lab}: no platform {platform!r}; {known}")
+    options = ["--lab", str(lab), "--platform", platform]
+    for path in trusted:
+        options += ["--trust", str(path)]
+    return [sys.executable, "-P", "-m", "intaglio.sim.run", *options]
+
+
+def _rounds(relay: "Relay", calls: list[Call], every: float | None, count: int | None) -> int:
+    """Makes the calls, once or again and again; gives how many messages were refused. Ctrl-C ends it in good order."""
+    refused = 0
+    try:
+        for _ in _ticks(every, count):
+            for each in calls:
+                receipt = relay.call(each.name, *each.args, **each.kwargs)
+                refused += _show_receipt(each.name, receipt)
+    except KeyboardInterrupt:
+        if every is None:
+            raise
+        note("interrupted: delivering what waits")
+    return refused
+
+
+def _ticks(every: float | None, count: int | None) -> Iterator[None]:
+    """At once, then every so many seconds; late rounds are not made up for."""
+    yield None
+    done, due = 1, time.monotonic()
+    while every is not None and (count is None or done < count):
+        due = max(due + every, time.monotonic())
+        time.sleep(max(0.0, due - time.monotonic()))
+        yield None
+        done += 1
+
+
+def _show_receipt(name: str, receipt: "Receipt") -> int:
+    from intaglio.host.relay import Fate  # noqa: PLC0415
+
+    said = {
+        Fate.STORED: ("stored by the data centre", "green"),
+        Fate.SPOOLED: ("waits in the spool", "yellow"),
+        Fate.REFUSED: ("REFUSED by the data centre, whose quarantine says why", "bold red"),
+    }
+    text, style = said[receipt.fate]
+    frames = "1 frame" if receipt.frames == 1 else f"{receipt.frames} frames"
+    line(f"{clean(name)}: {frames}, {text}", style=style)
+    return int(receipt.fate is Fate.REFUSED)
+
+
+def _show_rejection(error: "HelloRejected") -> None:
+    from intaglio.cli.verdict_text import show_reason  # noqa: PLC0415
+    from intaglio.reasons import Reason  # noqa: PLC0415
+
+    typer.echo(f"intaglio: {clean(str(error))}", err=True)
+    for name in error.reasons:
+        if name in Reason.__members__:
+            show_reason(Reason[name])

@@ -1,0 +1,170 @@
+"""`intaglio serve`: the data centre's gateway."""
+
+import logging
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from intaglio.cli.addresses import parse_listen
+from intaglio.cli.console import examples, line, note, warn
+from intaglio.cli.durations import parse_duration
+from intaglio.cli.failure import Usage
+from intaglio.cli.secrets import keystore_secret
+from intaglio.cli.store import Store, store_folder
+
+if TYPE_CHECKING:
+    from intaglio.collateral.source import CollateralSource
+    from intaglio.gateway.config import Settings
+
+__all__ = ["add_to"]
+
+_GATEWAY_LIBRARIES = ("fastapi", "starlette", "uvicorn", "sqlalchemy", "alembic", "pydantic")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(
+        epilog=examples(
+            "intaglio serve --policy policy.toml",
+            "intaglio serve --policy policy.toml --key-file dc.secret --listen 0.0.0.0:8080",
+            "intaglio serve --policy policy.toml --collateral /srv/collateral       offline",
+            "intaglio serve --policy policy.toml --lab lab/root.pem --pcs http://127.0.0.1:8081",
+        )
+    )(serve)
+
+
+def serve(
+    policy: Annotated[Path, typer.Option(metavar="FILE", help="Which enclaves to accept (TOML).")],
+    keystore: Annotated[Path, typer.Option(metavar="FILE", help="The private keys, from intaglio keygen.")] = Path(
+        "dc.key"
+    ),
+    key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Opens the keystore; otherwise INTAGLIO_PASSPHRASE or a prompt does."),
+    ] = None,
+    store: Store = None,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where to serve; port 0 for any.")
+    ] = "127.0.0.1:8080",
+    pcs: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Fetch collateral from this PCS or PCCS. [default: Intel's]"),
+    ] = None,
+    collateral: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Read collateral from the *.json files of this folder, first.")
+    ] = None,
+    lab: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="ROOT.pem", help="Also accept simulated platforms under this root. Not for production."),
+    ] = None,
+    offer_lifetime: Annotated[
+        str, typer.Option(metavar="TIME", help="How long an offer may be used; a stolen key opens this much.")
+    ] = "1h",
+    spool_window: Annotated[
+        str, typer.Option(metavar="TIME", help="How long a host may keep messages before it delivers them.")
+    ] = "7d",
+    epoch0_limit: Annotated[
+        str, typer.Option(metavar="N", help="Frames that an enclave may send before it hears back; or: unlimited.")
+    ] = "1000",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
+) -> None:
+    """Run the data centre's gateway.
+
+    It publishes offers, judges the evidence of every enclave that answers one, opens their messages and stores each
+    exactly once. What it refuses lies in quarantine with the reason. A restart loses nothing that was acknowledged.
+
+    The address goes to stdout, the log to stderr. TLS is for a proxy in front of it; messages are protected without it.
+    Ctrl-C or SIGTERM ends it in good order: running requests are answered, what was taken is stored.
+    """
+    address = parse_listen(listen)
+    secret = keystore_secret(key_file) if keystore.exists() else None
+    if secret is None:
+        raise Usage(f"{keystore}: no such keystore; make one with: intaglio keygen {keystore.stem or 'dc'}")
+    try:
+        from intaglio.gateway import server  # noqa: PLC0415
+        from intaglio.gateway.config import Settings  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _GATEWAY_LIBRARIES:
+            raise
+        raise Usage("the gateway is an extra; install it with: pip install 'intaglio[gateway]'") from error
+    folder = store_folder(store)
+    settings = Settings(
+        folder=folder,
+        keystore=keystore,
+        secret=secret,
+        policy=policy,
+        collateral=_sources(folder, pcs, collateral, lab=bool(lab)),
+        host=address.host,
+        port=address.port,
+        offer_lifetime=parse_duration(offer_lifetime),
+        spool_window=parse_duration(spool_window),
+        epoch0_limit=_limit(epoch0_limit),
+        lab_roots=tuple(lab or ()),
+    )
+    _start_log(quiet=quiet)
+    # The server hands a signal on when it has stopped; the default for SIGTERM would skip the gateway's own farewell.
+    signal.signal(signal.SIGTERM, _interrupt)
+    with suppress(KeyboardInterrupt):
+        server.serve(settings, started=lambda url: _announce(url, settings))
+    note("stopped; everything that was acknowledged is stored")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's shape
+    raise KeyboardInterrupt
+
+
+def _sources(folder: Path, pcs: str | None, directory: Path | None, *, lab: bool) -> "tuple[CollateralSource, ...]":
+    """What was given by hand first, then the service. Intel's, unless told otherwise: it knows no laboratories."""
+    from intaglio.collateral.cache import CachedSource  # noqa: PLC0415
+    from intaglio.collateral.fetch import INTEL_PCS, PcsClient  # noqa: PLC0415
+    from intaglio.collateral.source import DirectorySource  # noqa: PLC0415
+
+    sources: list[CollateralSource] = []
+    if directory is not None:
+        if not directory.is_dir():
+            raise Usage(f"{directory}: no such folder of collateral")
+        sources.append(DirectorySource(directory))
+    if lab and pcs is None and directory is None:
+        raise Usage(
+            "--lab: say where the lab's collateral comes from, with --pcs (see: intaglio lab pcs) or --collateral"
+        )
+    if pcs is not None or directory is None:
+        try:
+            sources.append(CachedSource(PcsClient(pcs or INTEL_PCS), folder / "collateral"))
+        except ValueError as error:
+            raise Usage(f"--pcs: {error}") from error
+    return tuple(sources)
+
+
+def _limit(text: str) -> int | None:
+    if text == "unlimited":
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise Usage(f"--epoch0-limit {text!r}: need a number, or: unlimited")
+    return int(text)
+
+
+def _start_log(*, quiet: bool) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+    for noisy in ("uvicorn", "uvicorn.error", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _announce(url: str, settings: "Settings") -> None:
+    line(url)
+    sys.stdout.flush()
+    note(f"policy      {settings.policy}")
+    note(f"store       {settings.folder}   (intaglio records --store {settings.folder} --follow)")
+    note(f"API token   {settings.token_file}   (API: {url}/api/v1/openapi.json)")
+    if settings.lab:
+        roots = ", ".join(str(root) for root in settings.lab_roots)
+        warn(f"LAB MODE: simulated evidence under {roots} is ACCEPTED, and every record of it marked SIMULATED.")
+        warn("          Anybody who has that laboratory can make any record. Never run production like this.")
