@@ -139,6 +139,7 @@ class Courier:
         except TooLarge:
             if len(frames) == 1:
                 raise
+            # For good: what stands in the way (a proxy, mostly) will still be there for the next batch.
             self._most = len(frames) // 2
             return self.step()
         if delivered.status == 200:
