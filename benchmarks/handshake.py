@@ -67,7 +67,7 @@ class Scene:
     opener: HelloOpener
     verifier: DcapVerifier
     policy: Policy
-    pin: Pin
+    pin_hash: bytes
     signer: Signer
     collateral: SgxCollateral
     hellos: tuple[bytes, ...]
@@ -78,7 +78,7 @@ class Scene:
         """The Accept to `hello`."""
         opened = self.opener.open(Hello.parse(hello))
         verdict = self.verifier.verify(opened.evidence, self.collateral, self.at)
-        decided = self.policy.appraise(verdict, report_data=opened.report_data, pin_hash=self.pin.hash)
+        decided = self.policy.appraise(verdict, report_data=opened.report_data, pin_hash=self.pin_hash)
         result = Result(UnixTime(self.at + 86_400), self.at, decided.workload or "none", {"tcb": "UpToDate"})
         return opened.accept(decided, result, self.signer, os.urandom).accept
 
@@ -108,7 +108,7 @@ def scene() -> Scene:
         opener=HelloOpener(offer.data, offer.key),
         verifier=DcapVerifier(Roots.lab(lab.root_der)),
         policy=policy,
-        pin=pin,
+        pin_hash=pin.hash,
         signer=signer,
         collateral=SgxCollateral.parse_json(lab.collateral("alpha", at)),
         hellos=tuple(hellos),
