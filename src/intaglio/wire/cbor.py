@@ -94,14 +94,15 @@ _SCALARS = frozenset((bytes, str, bool, type(None)))
 
 
 def _flat(value: Value) -> bool:
-    """Whether `value` is an array of scalars, as nearly all that the protocol hashes is: nothing in it to order or to
-    refuse. (This halves the time of a derivation.)"""
+    """Whether `value` is an array of scalars and empty maps, as nearly all that the protocol hashes is: there is nothing
+    in it to order or to refuse. (This halves the time of a derivation.)"""
     if type(value) is not list:
         return False
     for item in value:
         kind = type(item)
-        if kind not in _SCALARS and not (kind is int and -_MAX_INT <= item < _MAX_INT):
-            return False
+        if kind in _SCALARS or (kind is dict and not item) or (kind is int and -_MAX_INT <= item < _MAX_INT):
+            continue
+        return False
     return True
 
 
