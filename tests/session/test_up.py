@@ -231,7 +231,7 @@ def test_an_epoch_that_waited_only_for_what_is_given_up_goes_with_it(session: Se
     receiver, up = session.accepted.receiver, session.enclave.up
     take(receiver, up.rekey(), NOON)  # the farewell of epoch 0 is missing
     take(receiver, up.rekey(), UnixTime(NOON + 10))
-    assert len(receiver.epochs) == 4
+    assert 0 in receiver.epochs
     assert receiver.give_up(UnixTime(NOON + EPOCH_GRACE)) == ((0, 0),)
     assert receiver.epochs == (3,)
 

@@ -241,6 +241,7 @@ def test_pins_that_differ_have_different_hashes() -> None:
         [cbor.encode({1: -8, 4: bytes(8)}), {}, "p", b"s"],
         [cbor.encode({1: -8, 4: bytes(8)}), {}, b"p", bytes(3310)],
         [cbor.encode({1: -8, 4: bytes(8)}), {}, b"p"],
+        [cbor.encode({1: True, 4: bytes(8)}), {}, b"p", b"s"],
         [cbor.encode([1, 2]), {}, b"p", b"s"],
     ],
     ids=repr,

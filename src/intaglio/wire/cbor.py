@@ -94,8 +94,8 @@ _SCALARS = frozenset((bytes, str, bool, type(None)))
 
 
 def _flat(value: Value) -> bool:
-    """Whether `value` is an array of scalars and empty maps, as nearly all that the protocol hashes is: there is nothing
-    in it to order or to refuse. (This halves the time of a derivation.)"""
+    """Whether `value` is an array of scalars and empty maps, as nearly all that the protocol hashes is: there is
+    nothing in it to order or to refuse. (This halves the time of a derivation.)"""
     if type(value) is not list:
         return False
     for item in value:

@@ -4,6 +4,7 @@ Every signature covers a label through `external_aad`, so one made for an offer 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import cbor2
@@ -48,7 +49,7 @@ class Signature:
 
     @property
     def protected(self) -> bytes:
-        return cbor.encode({_HEADER_ALG: self.alg, _HEADER_KID: self.kid})
+        return _protected(self.alg, self.kid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,11 @@ class Signed:
         raise Malformed(name, "not a COSE signature of ours")
 
 
+@lru_cache(maxsize=256)
+def _protected(alg: int, kid: bytes) -> bytes:
+    return cbor.encode({_HEADER_ALG: alg, _HEADER_KID: kid})
+
+
 def _row(row: object, name: str) -> Signature:
     match row:
         case [bytes(protected), dict(unprotected), bytes(value)] if not unprotected:
@@ -92,7 +98,7 @@ def _signature(protected: bytes, value: bytes, name: str) -> Signature:
     if len(value) > _SIGNATURE_LIMIT:
         raise Malformed(name, f"signature of {len(value)} bytes")
     match cbor.decode(protected, f"{name}.protected"):
-        case {1: int(alg), 4: bytes(kid), **rest} if not rest and len(kid) == 8:
+        case {1: int(alg), 4: bytes(kid), **rest} if not rest and len(kid) == 8 and not isinstance(alg, bool):
             return Signature(alg, kid, value)
     raise Malformed(name, "protected header must hold alg and an 8-byte kid, nothing else")
 
