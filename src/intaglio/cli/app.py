@@ -9,6 +9,7 @@ import intaglio
 from intaglio.cli import inspect, keygen, lab, measure, offer, policy, quarantine, records, serve, sessions, verify
 from intaglio.cli import run as running
 from intaglio.cli.console import examples
+from intaglio.cli.demo import command as demo
 from intaglio.cli.failure import Commands
 
 __all__ = ["app", "run"]
@@ -50,7 +51,10 @@ def _root(
     """
 
 
-for module in (keygen, measure, policy, lab, serve, running, offer, records, sessions, quarantine, verify, inspect):
+# The order of `--help`: see it work, set it up, run it, look at it, judge evidence by hand.
+for module in (demo, keygen, measure, policy, lab, serve, running, offer, records, sessions, quarantine):
+    module.add_to(app)
+for module in (verify, inspect):
     module.add_to(app)
 
 
