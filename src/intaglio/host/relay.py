@@ -221,7 +221,8 @@ class Relay:
         self._spool.close()
         if self._temporary and self._folder is not None:
             if self._spool.pending or self._refused.files():
-                _log.warning("%d frames are not delivered: kept in %s", self._spool.pending, self._folder)
+                refused = len(self._refused.files())
+                _log.warning("kept in %s: %d frames waiting, %d refused", self._folder, self._spool.pending, refused)
             else:
                 shutil.rmtree(self._folder)
 
