@@ -145,19 +145,23 @@ def deliver(url: str, requests: Sequence[bytes], connections: int) -> float:
         for each in sockets:
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         start = time.perf_counter()
-        for first in range(0, len(requests), connections):
-            turn = list(zip(sockets, requests[first : first + connections], strict=False))
-            for connection, request in turn:
-                connection.sendall(request)
-            for connection, _ in turn:
-                answer = connection.recv(4096)
-                assert answer.startswith(b"HTTP/1.1 200"), answer
-                while b'"refused": []}' not in answer:
-                    answer += connection.recv(4096)
+        for n in range(len(requests) + connections):
+            connection = sockets[n % connections]
+            if connections <= n:
+                _answered(connection)
+            if n < len(requests):
+                connection.sendall(requests[n])
         return time.perf_counter() - start
     finally:
         for each in sockets:
             each.close()
+
+
+def _answered(connection: socket.socket) -> None:
+    answer = connection.recv(4096)
+    while not answer.endswith(b"}"):
+        answer += connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 200"), answer
 
 
 def _inserts(folder: Path, rows: int = 200_000) -> float:

@@ -42,11 +42,14 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Scope, Receive], Awaitable["Response"]]
 Clock = Callable[[], UnixTime]
 
-_SECURITY = [
-    (b"x-content-type-options", b"nosniff"),
+_NO_SNIFF = (b"x-content-type-options", b"nosniff")
+_FOR_BROWSERS = (
+    _NO_SNIFF,
+    (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
-]
+)
+"""On the API's answers. The protocol's own go to programs, and every header costs each of them."""
 _NO_STORE = (b"cache-control", b"no-store")
 _JSON = (b"content-type", b"application/json")
 _CBOR = (b"content-type", b"application/cbor")
@@ -62,7 +65,7 @@ class Response:
     def __init__(self, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
         self.status = status
         self.body = body
-        self.headers = [*headers, (b"content-length", str(len(body)).encode()), *_SECURITY]
+        self.headers = [*headers, (b"content-length", str(len(body)).encode()), _NO_SNIFF]
 
     @classmethod
     def of_json(cls, status: int, value: Mapping[str, object], *headers: tuple[bytes, bytes]) -> "Response":
@@ -275,12 +278,12 @@ def _retry(seconds: int) -> tuple[bytes, bytes]:
 
 
 def _secured(send: Send) -> Send:
-    """`send` with the security headers on whatever the API answers; its documentation page brings its own policy."""
+    """`send` with the security headers on whatever the API answers."""
 
     async def secured(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             present = {name.lower() for name, _ in message["headers"]}
-            extra = [pair for pair in (*_SECURITY, _NO_STORE) if pair[0] not in present]
+            extra = [pair for pair in _FOR_BROWSERS if pair[0] not in present]
             message = {**message, "headers": [*message["headers"], *extra]}
         await send(message)
 

@@ -16,6 +16,7 @@ from intaglio.errors import Malformed, Rejected
 from intaglio.gateway.live import LiveSession, LiveSessions
 from intaglio.gateway.pending import PendingSessions
 from intaglio.gateway.store.quarantine import Quarantine, Refusal
+from intaglio.gateway.store.rows import Insert
 from intaglio.gateway.store.writer import Work
 from intaglio.reasons import Reason
 from intaglio.session.channel import Opened
@@ -29,6 +30,13 @@ __all__ = ["FrameIntake", "Outcomes"]
 MAX_SEQUENCE = 2**63 - 1
 """SQLite's largest integer. A session would have to send a frame a microsecond for 290,000 years to get there."""
 
+_insert_frames = Insert(
+    "frames", "session", "direction", "sequence", "epoch", "kind", "digest", "content_hash", "body", "records", "late",
+    "arrived_at",
+)  # fmt: skip
+_insert_records = Insert(
+    "records", "session", "sequence", "position", "epoch", "name", "content_type", "value", "arrived_at", "late"
+)
 _CONTENT = cbor.labelled("content", b"")[:-1]
 """What H("content", x) hashes before the byte string x: `cbor.digest` without encoding the label each time."""
 
@@ -79,13 +87,8 @@ class FrameIntake:
         return partial(self._take, frames, at, remote)
 
     def flush(self, connection: sqlite3.Connection) -> None:
-        if self._frames:
-            connection.executemany("INSERT INTO frames VALUES (?,0,?,?,?,?,?,?,?,?,?)", self._frames)
-            connection.executemany(
-                "INSERT INTO records (session, sequence, position, epoch, name, content_type, value, arrived_at, late)"
-                " VALUES (?,?,?,?,?,?,?,?,?)",
-                self._records,
-            )
+        _insert_frames(connection, self._frames)
+        _insert_records(connection, self._records)
         self._live.flush(connection)
         self._clear()
 
@@ -175,7 +178,7 @@ class FrameIntake:
         row, sequence, epoch = live.row, opened.sequence, opened.epoch
         content_hash = hashlib.sha256(_CONTENT + cbor.bytes_head(len(opened.content)) + opened.content).digest()
         self._frames.append(
-            (row, sequence, epoch, int(opened.kind), digest, content_hash, body, len(records), late, at)
+            (row, 0, sequence, epoch, int(opened.kind), digest, content_hash, body, len(records), late, at)
         )
         self._records.extend([
             (row, sequence, place, epoch, name, content_type, value, at, late)
