@@ -115,6 +115,18 @@ def test_tags_are_malformed_whatever_they_hold(tag: int) -> None:
                 read(data)
 
 
+@pytest.mark.parametrize("levels", [2, 4, 7])
+def test_a_tag_is_refused_before_it_means_anything(levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrays of references to arrays of references: 200 ** levels items in 400 * levels bytes, if anybody looked."""
+    monkeypatch.setattr(cbor, "encode", lambda _: pytest.fail("the decoder built what the tags meant"))
+    wide = b"\x98\xc8"
+    rows = [b"\xd8\x1c" + wide + b"\x00" * 200]
+    rows += [b"\xd8\x1c" + wide + (b"\xd8\x1d" + bytes((level,))) * 200 for level in range(levels - 1)]
+    for data in (bytes((0x80 + levels,)) + b"".join(rows), b"\xd8\x1c\x81\xd8\x1d\x00", b"\xd9\xd9\xf7\x00"):
+        with pytest.raises(Malformed):
+            read(data)
+
+
 @given(VALUES)
 def test_a_byte_too_many_is_malformed(value: cbor.Value) -> None:
     try:

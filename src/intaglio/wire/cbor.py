@@ -6,7 +6,8 @@ which the protocol hashes: SHA-256 over an array whose first item is a label, ne
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import cbor2
 
@@ -48,7 +49,13 @@ def decode(data: bytes, name: str) -> Value:
     """The value that `data` encodes, arrays as lists. Raises `Malformed` (naming `name`) unless `data` is exactly its
     deterministic encoding: no trailing bytes, no longer lengths than needed, keys sorted, no floats, no tags."""
     try:
-        value: Value = cbor2.loads(data, allow_indefinite=False, allow_duplicate_keys=False, max_depth=MAX_DEPTH)
+        value: Value = cbor2.loads(
+            data,
+            semantic_decoders=_NO_TAGS,
+            max_depth=MAX_DEPTH,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+        )
     except (cbor2.CBORError, ValueError, TypeError, OverflowError) as error:
         raise Malformed(name, f"not CBOR ({error})") from error
     try:
@@ -59,6 +66,17 @@ def decode(data: bytes, name: str) -> Value:
     if again != data:
         raise Malformed(name, "not deterministically encoded CBOR")
     return value
+
+
+class _NoTags(dict[int, Callable[[Any, bool], Any]]):
+    """What the decoder asks for the meaning of a tag: none has one. It must not even be built: with shared references
+    (tags 28 and 29) a kilobyte of nested arrays holds more items than could ever be looked at."""
+
+    def __missing__(self, tag: int) -> NoReturn:
+        raise ValueError(f"tag {tag}")
+
+
+_NO_TAGS = _NoTags()
 
 
 def labelled(label: str, *items: Value) -> bytes:
