@@ -71,7 +71,7 @@ def offer(
 
 
 def _read_pin(path: Path | None) -> "Pin | None":
-    from intaglio.cli.pins import read_pin  # noqa: PLC0415
+    from intaglio.cli.inputs import read_pin  # noqa: PLC0415
 
     return None if path is None else read_pin(path)
 
@@ -87,10 +87,13 @@ def _fetch(source: str) -> bytes:
         from intaglio.errors import Unavailable  # noqa: PLC0415
         from intaglio.host.data_centre import DataCentre  # noqa: PLC0415
 
+        data_centre = DataCentre(source, timeout=10)
         try:
-            return DataCentre(source, timeout=10).offer()
+            return data_centre.offer()
         except Unavailable as error:
             raise Unavailable(f"{source}: {error}", retry_after=error.retry_after) from error
+        finally:
+            data_centre.close()
     return dearmoured(read_bytes(Path(source)))[0]
 
 

@@ -91,6 +91,7 @@ def serve(
         if (error.name or "").partition(".")[0] not in _GATEWAY_LIBRARIES:
             raise
         raise Usage("the gateway is an extra; install it with: pip install 'intaglio[gateway]'") from error
+    _check(policy, lab or [])
     folder = store_folder(store)
     settings = Settings(
         folder=folder,
@@ -111,6 +112,14 @@ def serve(
     with suppress(KeyboardInterrupt):
         server.serve(settings, started=lambda url: _announce(url, settings))
     note("stopped; everything that was acknowledged is stored")
+
+
+def _check(policy: Path, lab: list[Path]) -> None:
+    """Reads what the gateway will read, for errors that name the file. Raises `Usage`, OSError."""
+    from intaglio.cli.inputs import read_policy, read_roots  # noqa: PLC0415
+
+    read_policy(policy)
+    read_roots(lab)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's shape

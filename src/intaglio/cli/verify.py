@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from intaglio.cli.console import examples, print_json
-from intaglio.cli.failure import Exit, Usage
+from intaglio.cli.failure import Exit
 from intaglio.cli.reading import dearmoured, read_bytes
 
 if TYPE_CHECKING:
     from intaglio.types import UnixTime
     from intaglio.verify.chain import Roots
-    from intaglio.verify.policy import Policy
     from intaglio.verify.verdict import Verdict
     from intaglio.wire.collateral import SgxCollateral
 
@@ -67,13 +66,14 @@ def verify(
     Exit status: 0 genuine (and accepted, with --policy), 1 not, 3 undecidable, 2 something you gave can't be read.
     """
     from intaglio.cli.collateral_files import choose, read_collateral_files  # noqa: PLC0415
+    from intaglio.cli.inputs import read_pin, read_policy, read_roots  # noqa: PLC0415
     from intaglio.cli.verdict_text import show_verdict  # noqa: PLC0415
     from intaglio.types import UnixTime  # noqa: PLC0415
 
     data = read_bytes(file)
-    rules = _read_policy(policy)
-    pin_hash = _read_pin(pin)
-    roots = _roots(lab or [])
+    rules = None if policy is None else read_policy(policy)
+    pin_hash = None if pin is None else read_pin(pin).hash
+    roots = read_roots(lab or [])
     files = read_collateral_files(collateral or [])
     moment = UnixTime(int(time.time()) if at is None else at)
     evidence, written = dearmoured(data)
@@ -113,33 +113,3 @@ def _status(verdict: "Verdict") -> Exit:
     if not verdict.genuine or verdict.decision is Decision.REJECTED:
         return Exit.FAILED
     return Exit.UNDECIDABLE if verdict.decision is Decision.UNDECIDABLE else Exit.OK
-
-
-def _read_policy(path: Path | None) -> "Policy | None":
-    from intaglio.verify.policy import Policy, PolicyError  # noqa: PLC0415
-
-    if path is None:
-        return None
-    try:
-        return Policy.parse(read_bytes(path))
-    except PolicyError as error:
-        raise Usage(f"{path}: not a policy: {error}") from error
-
-
-def _read_pin(path: Path | None) -> bytes | None:
-    from intaglio.cli.pins import read_pin  # noqa: PLC0415
-
-    return None if path is None else read_pin(path).hash
-
-
-def _roots(lab: list[Path]) -> "Roots":
-    from intaglio.errors import Malformed  # noqa: PLC0415
-    from intaglio.verify.chain import Roots  # noqa: PLC0415
-
-    roots = Roots.production()
-    for path in lab:
-        try:
-            roots |= Roots.lab(read_bytes(path))
-        except Malformed as error:
-            raise Usage(f"{path}: not a root certificate: {error}") from error
-    return roots
