@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -302,6 +303,15 @@ def test_header_layout() -> None:
 def test_json_that_is_not_accepted(text: bytes) -> None:
     with pytest.raises(Malformed):
         strict_json.loads(text, "document")
+
+
+@pytest.mark.parametrize("text", [b'"' + b'\\"' * 20_000, b'["' + b'\\"]' * 20_000, b'"' + b"\\" * 40_001])
+def test_a_string_without_an_end_is_looked_at_once(text: bytes) -> None:
+    """40 kB of escaped quotation marks took five seconds, and the time grew with the square of the length."""
+    began = time.process_time()
+    with pytest.raises(Malformed):
+        strict_json.loads(text, "document")
+    assert time.process_time() - began < 0.5
 
 
 def test_json_within_the_limits() -> None:

@@ -19,7 +19,10 @@ MAX_SIZE = 8 * 1024 * 1024
 MAX_DEPTH = 16
 """Intel's deepest document nests six levels; a parser's stack is not the sender's to spend (CWE-674)."""
 
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+"""Strings and brackets. Possessive, and a string may lack its end: one that does is looked at once, not once for each
+quotation mark in it."""
+
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
