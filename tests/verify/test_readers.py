@@ -344,6 +344,15 @@ def test_answers_that_are_not_accepted(answer: bytes) -> None:
         signed_body(answer, "tcbInfo")
 
 
+@pytest.mark.parametrize("field", ["pck_crl_issuer_chain", "pck_crl", "tcb_info", "qe_identity_signature"])
+@pytest.mark.parametrize("half", ["\ud800", "\udfff", "a\udc00b"])
+def test_half_a_surrogate_pair_is_malformed(draft: Draft, field: str, half: str) -> None:
+    """JSON can spell it, UTF-8 can't."""
+    document = json.loads(draft.build().collateral.encode_json()) | {field: half}
+    with pytest.raises(Malformed, match=field):
+        SgxCollateral.parse_json(json.dumps(document).encode())
+
+
 @pytest.mark.parametrize("change", ["missing", "unknown", "number", "signature"])
 def test_collateral_has_exactly_nine_fields(draft: Draft, change: str) -> None:
     document = json.loads(draft.build().collateral.encode_json())

@@ -289,6 +289,8 @@ def _text(document: dict[str, Json], name: str, where: str) -> str:
     value = document.get(name)
     if not isinstance(value, str):
         raise Malformed(f"{where}.{name}", "missing or not text")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise Malformed(f"{where}.{name}", "not text: holds half of a surrogate pair")
     return value
 
 
