@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from intaglio.gateway import app
+from intaglio.gateway import connection as connection_rules
 from intaglio.gateway.render import json_of_cbor, readable
 from intaglio.wire.content import Record
 from intaglio.wire.hello import MAX_HELLO
@@ -92,6 +93,29 @@ def test_a_peer_that_drips_is_told_so(dc: Dc, monkeypatch: pytest.MonkeyPatch) -
         connection.sendall(b"POST /v1/frames HTTP/1.1\r\nHost: x\r\nContent-Type: application/cose\r\n")
         connection.sendall(b"Content-Length: 100\r\n\r\nabc")
         assert status_of(connection) == 408
+
+
+@pytest.mark.parametrize("piece", [b"a" * 8192, b"X: aaaaaaaaaaaa\r\n" * 512])
+def test_a_head_without_end_is_cut_off(dc: Dc, piece: bytes) -> None:
+    with wire(dc) as connection:
+        connection.sendall(b"GET /v1/offer HTTP/1.1\r\nHost: x\r\nX: ")
+        with pytest.raises(ConnectionError):
+            for _ in range(1000):
+                connection.sendall(piece)
+    assert dc.ask("GET", "/v1/offer").status == 200
+
+
+def test_a_connection_on_which_nothing_is_said_is_closed(dc: Dc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_rules, "HEAD_SECONDS", 0.05)
+    for begun in (b"", b"GET /v1/offer HTTP/1.1\r\nHo"):
+        with wire(dc) as connection:
+            connection.sendall(begun)
+            assert connection.recv(1) == b""
+    with wire(dc) as connection:
+        connection.sendall(b"GET /v1/health/live HTTP/1.1\r\nHost: x\r\n\r\nGET /")
+        assert status_of(connection) == 200
+        while connection.recv(4096):
+            pass
 
 
 def test_a_peer_that_hangs_up_changes_nothing(dc: Dc) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from intaglio.gateway.store.migrate import migrate
-from intaglio.gateway.store.quarantine import MAX_FRAME_BYTES, NEW_PER_GROUP, Quarantine, Refusal
+from intaglio.gateway.store.quarantine import KEPT_PER_GROUP, MAX_FRAME_BYTES, Quarantine, Refusal
 from intaglio.gateway.store.writer import connect
 from intaglio.reasons import Reason
 from intaglio.types import SessionId, UnixTime
@@ -57,11 +57,11 @@ def test_the_same_bytes_for_another_reason_are_another_row(
 
 
 def test_one_group_keeps_so_many_and_counts_the_rest(connection: sqlite3.Connection, quarantine: Quarantine) -> None:
-    names = [quarantine.add(connection, refusal(bytes((n % 256, n // 256))), NOON) for n in range(NEW_PER_GROUP + 10)]
+    names = [quarantine.add(connection, refusal(bytes((n % 256, n // 256))), NOON) for n in range(KEPT_PER_GROUP + 10)]
     quarantine.flush(connection)
     assert names.count(None) == 10
-    assert connection.execute("SELECT count(*) FROM quarantine").fetchone() == (NEW_PER_GROUP,)
-    assert counted(connection, Reason.FRAME_AUTHENTICATION) == NEW_PER_GROUP + 10
+    assert connection.execute("SELECT count(*) FROM quarantine").fetchone() == (KEPT_PER_GROUP,)
+    assert counted(connection, Reason.FRAME_AUTHENTICATION) == KEPT_PER_GROUP + 10
 
 
 def test_a_flood_displaces_itself_and_nothing_else(connection: sqlite3.Connection, quarantine: Quarantine) -> None:

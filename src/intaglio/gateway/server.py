@@ -25,6 +25,7 @@ from intaglio.gateway.api import Readers, make_api
 from intaglio.gateway.app import Application, Clock
 from intaglio.gateway.appraisal import Appraiser, EvidenceAppraiser
 from intaglio.gateway.config import Misconfigured, Settings
+from intaglio.gateway.connection import BoundedProtocol
 from intaglio.gateway.frames import FrameIntake
 from intaglio.gateway.hellos import HelloDesk
 from intaglio.gateway.housekeeping import EVERY, Housekeeping
@@ -220,6 +221,8 @@ def _server(gateway: Gateway) -> _Server:
     return _Server(
         uvicorn.Config(
             gateway.app,
+            http=BoundedProtocol,
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -1,7 +1,7 @@
 """Where everything that was refused is kept, with its reasons, within bounds that a flood can't move.
 
 Three bounds. The same bytes refused again for the same reason are one row with a count. One transaction keeps at most
-`NEW_PER_GROUP` new rows of a reason. And where the room is used up, the oldest rows of the reason that takes most of it
+`KEPT_PER_GROUP` of a reason. And where the room is used up, the oldest rows of the reason that takes most of it
 go: a flood displaces itself, not the one forged hello somebody should see. What is not kept is counted in `tallies`.
 """
 
@@ -17,7 +17,7 @@ from intaglio.types import SessionId, UnixTime
 
 __all__ = ["Quarantine", "Refusal"]
 
-NEW_PER_GROUP = 64
+KEPT_PER_GROUP = 64
 MAX_ROWS = 100_000
 MAX_HELLO_BYTES = 128 * 1024
 """Hellos are kept whole: their evidence is what one wants to look at."""
@@ -47,24 +47,22 @@ class Quarantine:
         """`room`: bytes."""
         self._room = room
         self._sizes: dict[str, list[int]] | None = None
-        self._new: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
         self._tallies: dict[tuple[str, bytes], list[int]] = {}
 
     def add(self, connection: sqlite3.Connection, refusal: Refusal, at: UnixTime) -> str | None:
         """Keeps it; returns the opaque name that a peer may be told, or None where it was only counted."""
         reason = refusal.reasons[0].name
+        taken = self._taken[reason] = self._taken.get(reason, 0) + 1
+        if taken > KEPT_PER_GROUP:
+            self.tally(refusal.reasons[0], None, at)
+            return None
         digest = hashlib.sha256(refusal.data).digest()
         known = connection.execute(
             "UPDATE quarantine SET count = count + 1, last_at = ? WHERE digest = ? AND reason = ? RETURNING name",
             (at, digest, reason),
         ).fetchall()
-        if known:
-            return str(known[0][0])
-        if self._new.get(reason, 0) >= NEW_PER_GROUP:
-            self.tally(refusal.reasons[0], None, at)
-            return None
-        self._new[reason] = self._new.get(reason, 0) + 1
-        return self._insert(connection, refusal, digest, at)
+        return str(known[0][0]) if known else self._insert(connection, refusal, digest, at)
 
     def tally(self, reason: Reason, session: SessionId | None, at: UnixTime, count: int = 1) -> None:
         """Counts what need not be kept: a replay, for instance."""
@@ -73,7 +71,7 @@ class Quarantine:
         entry[2] = at
 
     def flush(self, connection: sqlite3.Connection) -> None:
-        self._new.clear()
+        self._taken.clear()
         if self._tallies:
             connection.executemany(
                 "INSERT INTO tallies VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (reason, session)"
@@ -83,7 +81,7 @@ class Quarantine:
             self._tallies.clear()
 
     def forget(self) -> None:
-        self._new.clear()
+        self._taken.clear()
         self._tallies.clear()
         self._sizes = None
 
