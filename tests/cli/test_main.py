@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from intaglio.cli.reference import reference
 from tests.cli.conftest import run
+from tests.conftest import ROOT
 
 BLOCKED = """
 import sys
@@ -34,6 +37,17 @@ def test_without_the_extra_one_line_says_how_to_install_it(library: str) -> None
     assert ran.stderr.splitlines() == [
         "intaglio: the command line is an extra; install it with: pip install 'intaglio[cli]'"
     ]
+
+
+@pytest.mark.parametrize(("command", "extra"), [("demo", "lab"), ("serve", "gateway")])
+def test_without_the_gateways_libraries_one_line_says_so(workshop: Path, command: str, extra: str) -> None:
+    (workshop / "policy.toml").write_text(run("measure", workshop / "meter.py").out)
+    given = ["--policy", "policy.toml", "--key-file", "dc.secret"] if command == "serve" else []
+    code = BLOCKED.format(name="uvicorn").replace('"verify", "x"', repr([command, *given])[1:-1])
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=workshop)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.splitlines()[-1].endswith(f"pip install 'intaglio[{extra}]'")
+    assert "Traceback" not in ran.stderr
 
 
 def test_another_missing_library_is_not_called_the_extra() -> None:
@@ -85,3 +99,8 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTAGLIO_DEBUG", "1")
     with pytest.raises(FileNotFoundError):
         run("inspect", "/nonexistent/file")
+
+
+def test_the_reference_is_what_the_commands_say() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    assert page == reference(), "make it anew: python -m intaglio.cli.reference > docs/cli.md"

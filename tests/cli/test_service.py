@@ -58,6 +58,7 @@ class Story:
     ran: Ran
     listed: Ran
     unknown: Ran
+    rejected: Ran
     refused: str | None
     serve_status: int
     serve_log: str
@@ -88,11 +89,15 @@ def story(tmp_path_factory: pytest.TempPathFactory, lab_folder: Path) -> Story:
         calls = ["get_size", "add [40, 2]", 'add {"left": 1, "right": 2}', "fail"]
         ran = run(*call, *[part for each in calls for part in ("--call", each)], "--every", "0", "--count", "2")
         listed, unknown = run(*call), run(*call, "--call", "conjure")
+        (folder / "other.py").write_text(METER)
+        rejected = run("run", folder / "other.py", "-d", url, "--lab", lab, "--call", "get_size")
         lost, session = misbehave(url, script, lab)
         refused = debug_hello(url, script, lab)
         server.send_signal(signal.SIGTERM)
         _, log = server.communicate(timeout=20)
-    return Story(folder, offer, stranger, ran, listed, unknown, refused, server.returncode, log, lost, session)
+    return Story(
+        folder, offer, stranger, ran, listed, unknown, rejected, refused, server.returncode, log, lost, session
+    )
 
 
 def misbehave(url: str, script: Path, lab: Path) -> tuple[int, str]:
@@ -141,6 +146,12 @@ def test_run_says_where_each_message_is_and_never_what_it_says(story: Story) -> 
     assert story.listed.out.split() == ["CALLS", "add", "fail", "get_size"]
     assert story.unknown.status == 2
     assert "add, fail, get_size" in story.unknown.err
+
+
+def test_run_explains_a_rejection(story: Story) -> None:
+    assert story.rejected.status == 1
+    assert "WRONG_MEASUREMENT" in story.rejected.err
+    assert "what to do" in story.rejected.out
 
 
 def test_records_are_shown_with_their_origin(story: Story) -> None:
@@ -207,7 +218,11 @@ def test_sessions_name_what_is_missing(story: Story) -> None:
 
 def test_quarantine_says_why_and_what_to_do(story: Story) -> None:
     listed = run("quarantine", "--store", story.store, "--json").json
-    assert [entry["reasons"] for entry in listed["entries"]] == [["FRAME_AUTHENTICATION"], ["DEBUG_ENCLAVE"]]
+    assert [entry["reasons"] for entry in listed["entries"]] == [
+        ["WRONG_MEASUREMENT"],
+        ["FRAME_AUTHENTICATION"],
+        ["DEBUG_ENCLAVE"],
+    ]
     assert {"reason": "REPLAY", "session": story.session, "count": 1} in listed["counted_only"]
     shown = run("quarantine", story.refused, "--store", story.store).out
     for text in ("DEBUG_ENCLAVE", "launch the enclave in production mode", "who must act", "check 30 debug"):

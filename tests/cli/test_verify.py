@@ -174,6 +174,20 @@ def test_what_is_no_evidence_is_malformed_and_not_genuine(tmp_path: Path, garbag
     assert "NOT GENUINE" in run("verify", file).out
 
 
+def test_whoever_takes_the_wrong_file_is_told_so(evidence: Path) -> None:
+    ran = run("verify", evidence / "collateral.json")
+    assert ran.status == 1
+    assert "SGX collateral, which is no evidence" in ran.err
+
+
+def test_any_time_can_be_asked_for(evidence: Path, lab_folder: Path) -> None:
+    given = ["--collateral", evidence / "collateral.json", "--lab", lab_folder / "root.pem"]
+    for at in (0, 2**31, 2**62, 10**30):
+        ran = run("verify", evidence / "quote.bin", *given, "--at", at)
+        assert ran.status == 1
+        assert "NOT GENUINE" in ran.out
+
+
 def test_every_check_is_shown_when_asked(evidence: Path, lab_folder: Path) -> None:
     given = [a for a in lab_arguments(evidence, lab_folder) if a != "--json"]
     short = run("verify", evidence / "quote.bin", *given).out

@@ -61,10 +61,10 @@ def measure(
     runtime too.
 
     Measured are the script, the files given with --trust, dc.pub (beside the script, unless --trust names another), and
-    the SDK that runs inside. Change one byte of any of them and the measurement changes; so does its order. The CPU
+    the SDK that runs inside. Change one byte of any of them, or their order, and the measurement changes. The CPU
     computes the same number when it loads the enclave: it is what an accepted record is bound to.
 
-    The rules are the strict ones. Read them before you append them: what they mean is in docs/policy.md.
+    The rules are the strict ones. Read them before you append them: a policy is yours, not ours.
     """
     from intaglio.sim.loader import PINNED_NAME, image_of  # noqa: PLC0415
 

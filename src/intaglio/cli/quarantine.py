@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def quarantine(
-    entry: Annotated[str | None, typer.Argument(metavar="[ID]", help="One entry, with everything known of it.")] = None,
+    entry: Annotated[str | None, typer.Argument(metavar="ID", help="One entry, with everything known of it.")] = None,
     store: Store = None,
     reason: Annotated[str | None, typer.Option(metavar="NAME", help="Only this reason.")] = None,
     session: Annotated[str | None, typer.Option(metavar="ID", help="Only this session.")] = None,

@@ -81,9 +81,9 @@ def serve(
     Ctrl-C or SIGTERM ends it in good order: running requests are answered, what was taken is stored.
     """
     address = parse_listen(listen)
-    secret = keystore_secret(key_file) if keystore.exists() else None
-    if secret is None:
-        raise Usage(f"{keystore}: no such keystore; make one with: intaglio keygen {keystore.stem or 'dc'}")
+    _check(policy, lab or [])
+    if not keystore.exists():
+        raise Usage(f"{keystore}: no such keystore; make one with: intaglio keygen {keystore.stem}")
     try:
         from intaglio.gateway import server  # noqa: PLC0415
         from intaglio.gateway.config import Settings  # noqa: PLC0415
@@ -91,12 +91,11 @@ def serve(
         if (error.name or "").partition(".")[0] not in _GATEWAY_LIBRARIES:
             raise
         raise Usage("the gateway is an extra; install it with: pip install 'intaglio[gateway]'") from error
-    _check(policy, lab or [])
     folder = store_folder(store)
     settings = Settings(
         folder=folder,
         keystore=keystore,
-        secret=secret,
+        secret=keystore_secret(key_file),
         policy=policy,
         collateral=_sources(folder, pcs, collateral, lab=bool(lab)),
         host=address.host,

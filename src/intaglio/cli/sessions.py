@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 
 def sessions(
     session: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="One session, with everything known of it.")
+        str | None, typer.Argument(metavar="ID", help="One session, with everything known of it.")
     ] = None,
     store: Store = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many of the last ones.")] = 50,

@@ -1,12 +1,13 @@
 """`intaglio verify`: is this evidence genuine, and does this policy want it?"""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from intaglio.cli.console import examples, print_json
+from intaglio.cli.console import examples, note, print_json
 from intaglio.cli.failure import Exit
 from intaglio.cli.reading import dearmoured, read_bytes
 
@@ -48,7 +49,7 @@ def verify(
     ] = None,
     at: Annotated[
         int | None,
-        typer.Option(metavar="UNIX_TIME", min=0, max=2**53, help="Judge as of this Unix time. [default: now]"),
+        typer.Option(metavar="UNIX_TIME", min=0, help="Judge as of this Unix time. [default: now]"),
     ] = None,
     lab: Annotated[
         list[Path] | None, typer.Option(metavar="ROOT.pem", help="Also trust the root of this simulated platform.")
@@ -86,6 +87,8 @@ def verify(
         source = str(chosen.path) if chosen else None
         print_json({**verdict.to_json(), **known, "kind": kind, "encoding": written, "collateral": source})
     else:
+        if kind is None:
+            _say_what_it_is(file, data)
         show_verdict(verdict, kind=kind, source=f"{file} ({written}, {len(evidence):,} bytes)", every=every)
     raise typer.Exit(_status(verdict))
 
@@ -103,6 +106,15 @@ def _judge(
     except Malformed:
         return DcapVerifier(roots).verify(evidence, collateral, at), None
     return Verifier(roots).verify(evidence, collateral, at), kind
+
+
+def _say_what_it_is(file: Path, data: bytes) -> None:
+    """Whoever took the wrong file is told so."""
+    from intaglio.cli.formats import identify  # noqa: PLC0415
+    from intaglio.errors import Malformed  # noqa: PLC0415
+
+    with suppress(Malformed):
+        note(f"{file}: {identify(data).kind}, which is no evidence; intaglio inspect shows it")
 
 
 def _status(verdict: "Verdict") -> Exit:
