@@ -11,7 +11,7 @@ from intaglio.errors import LocalProtocolError, Malformed, Rejected, Unavailable
 from intaglio.reasons import Reason
 from tests.enclave.world import FakeAttester
 
-HEADER = 8 + 1 + 1 + 32
+HEADER = 8 + 1 + 1 + 2 + 32
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def test_what_is_sealed_opens(attester: FakeAttester, policy: SealPolicy, data: 
 
 def test_no_two_blobs_share_a_key(attester: FakeAttester) -> None:
     first, second = (seal(attester, b"secret", SealPolicy.MRENCLAVE) for _ in range(2))
-    assert first[10:42] != second[10:42]
-    assert first[42:] != second[42:]
+    assert first[12:HEADER] != second[12:HEADER]
+    assert first[HEADER:] != second[HEADER:]
 
 
 def test_a_tee_with_one_key_for_all_still_gives_each_blob_its_own(
@@ -39,7 +39,7 @@ def test_a_tee_with_one_key_for_all_still_gives_each_blob_its_own(
     """As under Gramine, whose sealing key does not depend on a key id."""
     monkeypatch.setattr(attester, "seal_key", lambda *_: bytes(16))
     first, second = (seal(attester, b"secret", SealPolicy.MRENCLAVE) for _ in range(2))
-    assert first[42:] != second[42:]
+    assert first[HEADER:] != second[HEADER:]
     assert unseal(attester, first) == unseal(attester, second) == b"secret"
 
 
@@ -92,6 +92,26 @@ def test_who_can_open_what(attester: FakeAttester) -> None:
     assert refused(elsewhere, mine) is Reason.SEAL_AUTHENTICATION
 
 
+@pytest.mark.parametrize("policy", [SealPolicy.MRENCLAVE, SealPolicy.MRSIGNER])
+def test_a_newer_version_opens_what_an_older_one_sealed_and_not_the_reverse(policy: SealPolicy) -> None:
+    older, newer = FakeAttester({}, isv_svn=1), FakeAttester({}, isv_svn=0x0203)
+    blob = seal(older, b"from before the update", policy)
+    assert blob[10:12] == b"\x01\x00"
+    assert unseal(newer, blob) == b"from before the update"
+    again = seal(newer, b"from after it", policy)
+    assert again[10:12] == b"\x03\x02"
+    assert unseal(newer, again) == b"from after it"
+    assert refused(older, again) is Reason.SEAL_AUTHENTICATION
+
+
+def test_the_version_is_authenticated(attester: FakeAttester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the TEE's key does not depend on it."""
+    monkeypatch.setattr(attester, "seal_key", lambda *_: bytes(16))
+    blob = bytearray(seal(attester, b"secret", SealPolicy.MRSIGNER))
+    blob[10] -= 1
+    assert refused(attester, bytes(blob)) is Reason.SEAL_AUTHENTICATION
+
+
 @pytest.mark.parametrize("policy", [SealPolicy(0), SealPolicy.MRENCLAVE | SealPolicy.MRSIGNER])
 def test_other_policies_are_refused(attester: FakeAttester, policy: SealPolicy) -> None:
     with pytest.raises(LocalProtocolError, match="MRENCLAVE or MRSIGNER"):
@@ -99,7 +119,7 @@ def test_other_policies_are_refused(attester: FakeAttester, policy: SealPolicy) 
 
 
 def test_a_tee_without_sealing_says_so(attester: FakeAttester, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(policy: SealPolicy, key_id: bytes) -> bytes:
+    def none(policy: SealPolicy, key_id: bytes, isv_svn: int) -> bytes:
         raise Unavailable("no sealing key on this TEE")
 
     blob = seal(attester, b"", SealPolicy.MRENCLAVE)

@@ -29,6 +29,7 @@ class FakeAttester:
     cpu: bytes = b"one cpu"
     mr_enclave: bytes = b"enclave"
     mr_signer: bytes = b"signer"
+    isv_svn: int = 3
     quoted: list[bytes] = field(default_factory=list)
 
     @property
@@ -39,9 +40,10 @@ class FakeAttester:
         self.quoted.append(report_data)
         return b"quote" + report_data
 
-    def seal_key(self, policy: SealPolicy, key_id: bytes) -> bytes:
+    def seal_key(self, policy: SealPolicy, key_id: bytes, isv_svn: int) -> bytes:
+        assert isv_svn <= self.isv_svn, "no CPU makes keys of a newer version"
         owner = self.mr_enclave if policy is SealPolicy.MRENCLAVE else self.mr_signer
-        return hmac.digest(self.cpu, bytes([policy]) + owner + key_id, hashlib.sha256)[:16]
+        return hmac.digest(self.cpu, bytes([policy, *isv_svn.to_bytes(2, "big")]) + owner + key_id, hashlib.sha256)[:16]
 
     def trusted_file(self, name: str) -> bytes:
         try:

@@ -7,7 +7,9 @@ import dcap_qvl
 import pytest
 
 from intaglio.attest.base import SealPolicy
-from intaglio.errors import LocalProtocolError, Malformed
+from intaglio.enclave.sealing import seal, unseal
+from intaglio.errors import LocalProtocolError, Malformed, Rejected
+from intaglio.reasons import Reason
 from intaglio.sim.attester import SimulatedAttester
 from intaglio.sim.cpu import LaunchOptions
 from intaglio.sim.draft import launch
@@ -125,31 +127,44 @@ def test_attester_quotes_exactly_what_it_is_given(lab: Lab) -> None:
     assert body.mr_enclave == IMAGE.mr_enclave()
 
 
+def seal_key(made: SimulatedAttester, policy: SealPolicy = SealPolicy.MRENCLAVE, key_id: bytes = KEY_ID) -> bytes:
+    return made.seal_key(policy, key_id, made.isv_svn)
+
+
 def test_sealing_survives_restarts_not_debug_and_not_other_machines(lab: Lab) -> None:
-    key = attester(lab).seal_key(SealPolicy.MRENCLAVE, KEY_ID)
-    assert attester(lab).seal_key(SealPolicy.MRENCLAVE, KEY_ID) == key
+    key = seal_key(attester(lab))
+    assert seal_key(attester(lab)) == key
     lab.add_platform(PlatformPlan("beta"), NOON)
     others = [
-        attester(lab, debug=True).seal_key(SealPolicy.MRENCLAVE, KEY_ID),
-        attester(lab, "beta").seal_key(SealPolicy.MRENCLAVE, KEY_ID),
-        attester(lab).seal_key(SealPolicy.MRSIGNER, KEY_ID),
-        attester(lab).seal_key(SealPolicy.MRENCLAVE, b"k" * 32),
+        seal_key(attester(lab, debug=True)),
+        seal_key(attester(lab, "beta")),
+        seal_key(attester(lab), SealPolicy.MRSIGNER),
+        seal_key(attester(lab), key_id=b"k" * 32),
     ]
     assert key not in others
 
 
 def test_a_newer_release_opens_what_an_older_one_sealed_and_not_the_reverse(lab: Lab) -> None:
     old, new = attester(lab, terms=EnclaveTerms(isv_svn=1)), attester(lab, terms=EnclaveTerms(isv_svn=2))
-    sealed = old.seal_key(SealPolicy.MRSIGNER, KEY_ID)
+    assert (old.isv_svn, new.isv_svn) == (1, 2)
+    sealed = seal_key(old, SealPolicy.MRSIGNER)
     assert new.seal_key(SealPolicy.MRSIGNER, KEY_ID, isv_svn=1) == sealed
-    assert new.seal_key(SealPolicy.MRSIGNER, KEY_ID) != sealed
+    assert seal_key(new, SealPolicy.MRSIGNER) != sealed
     with pytest.raises(SgxFault):
         old.seal_key(SealPolicy.MRSIGNER, KEY_ID, isv_svn=2)
 
 
+def test_sealed_blobs_outlive_an_update_of_the_enclave(lab: Lab) -> None:
+    old, new = attester(lab, terms=EnclaveTerms(isv_svn=1)), attester(lab, terms=EnclaveTerms(isv_svn=2))
+    assert unseal(new, seal(old, b"kept", SealPolicy.MRSIGNER)) == b"kept"
+    with pytest.raises(Rejected) as refused:
+        unseal(old, seal(new, b"newer", SealPolicy.MRSIGNER))
+    assert refused.value.reason is Reason.SEAL_AUTHENTICATION
+
+
 def test_no_sealing_for_everybody(lab: Lab) -> None:
     with pytest.raises(LocalProtocolError, match="neither"):
-        attester(lab).seal_key(SealPolicy(0), KEY_ID)
+        seal_key(attester(lab), SealPolicy(0))
 
 
 def test_trusted_files_come_from_the_image(lab: Lab) -> None:

@@ -37,10 +37,16 @@ class Attester(Protocol):
         """
         ...
 
-    def seal_key(self, policy: SealPolicy, key_id: bytes) -> bytes:
-        """A 16-byte sealing key of this platform and enclave under `policy` and a 32-byte `key_id`.
+    @property
+    def isv_svn(self) -> int:
+        """This enclave's own security version (ISVSVN, 0 to 65535); 0 where the TEE has none."""
+        ...
 
-        Raises `Unavailable` where the TEE has no sealing key (AWS Nitro, TDX 1.5).
+    def seal_key(self, policy: SealPolicy, key_id: bytes, isv_svn: int) -> bytes:
+        """A 16-byte sealing key of this platform and enclave under `policy`, a 32-byte `key_id` and `isv_svn`, that of
+        the enclave which sealed: our own or a lower one, never a higher.
+
+        Raises `Unavailable` where the TEE has no sealing key (AWS Nitro, TDX 1.5), or none of a lower version.
         """
         ...
 

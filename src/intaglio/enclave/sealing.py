@@ -1,9 +1,10 @@
 """Sealing: bytes that the host keeps and only this enclave, on this platform, opens.
 
-    "intaglio" ‖ version 1 ‖ policy (1) ‖ key id (32) ‖ AES-256-GCM ciphertext and tag
+    "intaglio" ‖ version 1 ‖ policy (1) ‖ ISVSVN (2, little-endian) ‖ key id (32) ‖ AES-256-GCM ciphertext and tag
 
 Every blob has a key of its own: HKDF-SHA256 over the TEE's 16-byte sealing key, salted with a fresh random key id. The
-salt matters where the TEE gives every caller the same key. So the nonce can be constant. The whole header is
+salt matters where the TEE gives every caller the same key. So the nonce can be constant. The ISVSVN is that of the
+enclave which sealed: the TEE makes its key for the same enclave or a newer one, not for an older. The whole header is
 authenticated. What sealing can't do is tell the newest blob from an older one: see docs/enclave.md.
 """
 
@@ -41,14 +42,14 @@ def seal(attester: Attester, data: bytes, policy: SealPolicy, aad: bytes = b"") 
         raise LocalProtocolError(f"seal: need MRENCLAVE or MRSIGNER, found {policy!r}")
     if len(data) > MAX_SEALED:
         raise LocalProtocolError(f"seal: {len(data)} bytes, at most {MAX_SEALED}")
-    key_id = os.urandom(_KEY_ID)
-    header = b"".join((_MAGIC, bytes((_VERSION, policy)), key_id))
-    return header + _cipher(attester, policy, key_id).encrypt(_NONCE, data, _bound(header, aad))
+    key_id, isv_svn = os.urandom(_KEY_ID), attester.isv_svn
+    header = _header(policy, isv_svn, key_id)
+    return header + _cipher(attester, policy, key_id, isv_svn).encrypt(_NONCE, data, _bound(header, aad))
 
 
 def unseal(attester: Attester, blob: bytes, aad: bytes = b"") -> bytes:
     """Raises `Malformed` for what is no sealed blob, `Rejected(SEAL_AUTHENTICATION)` for one that this enclave can't
-    open, `Unavailable` where the TEE has no sealing key."""
+    open (a newer version's among them), `Unavailable` where the TEE has no sealing key."""
     cursor = Cursor(blob)
     if cursor.take(len(_MAGIC), "seal.magic") != _MAGIC:
         raise Malformed("seal.magic", "not a sealed blob")
@@ -58,19 +59,27 @@ def unseal(attester: Attester, blob: bytes, aad: bytes = b"") -> bytes:
     policy = cursor.u8("seal.policy")
     if policy not in (SealPolicy.MRENCLAVE, SealPolicy.MRSIGNER):
         raise Malformed("seal.policy", f"need 1 or 2, found {policy}")
+    isv_svn = cursor.u16("seal.isv_svn")
     key_id = cursor.take(_KEY_ID, "seal.key_id")
     ciphertext = cursor.rest()
     if not _TAG <= len(ciphertext) <= MAX_SEALED + _TAG:
         raise Malformed("seal.ciphertext", f"need {_TAG} to {MAX_SEALED + _TAG} bytes, found {len(ciphertext)}")
-    header = b"".join((_MAGIC, bytes((version, policy)), key_id))
+    if isv_svn > attester.isv_svn:
+        expected = f"sealed at an ISVSVN of at most {attester.isv_svn}"
+        raise Rejected(Reason.SEAL_AUTHENTICATION, expected=expected, found=isv_svn)
+    cipher = _cipher(attester, SealPolicy(policy), key_id, isv_svn)
     try:
-        return _cipher(attester, SealPolicy(policy), key_id).decrypt(_NONCE, ciphertext, _bound(header, aad))
+        return cipher.decrypt(_NONCE, ciphertext, _bound(_header(SealPolicy(policy), isv_svn, key_id), aad))
     except InvalidTag as error:
         raise Rejected(Reason.SEAL_AUTHENTICATION, expected=SealPolicy(policy).name) from error
 
 
-def _cipher(attester: Attester, policy: SealPolicy, key_id: bytes) -> AESGCM:
-    root = attester.seal_key(policy, key_id)
+def _header(policy: SealPolicy, isv_svn: int, key_id: bytes) -> bytes:
+    return b"".join((_MAGIC, bytes((_VERSION, policy)), isv_svn.to_bytes(2, "little"), key_id))
+
+
+def _cipher(attester: Attester, policy: SealPolicy, key_id: bytes, isv_svn: int) -> AESGCM:
+    root = attester.seal_key(policy, key_id, isv_svn)
     info = cbor.labelled("seal-key", int(policy))
     return AESGCM(HKDF(SHA256(), 32, salt=key_id, info=info).derive(root))
 

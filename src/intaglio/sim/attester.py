@@ -34,8 +34,12 @@ class SimulatedAttester:
         """A v3 quote of this enclave over these 64 bytes."""
         return self._machine.quote(self._enclave, report_data)
 
-    def seal_key(self, policy: SealPolicy, key_id: bytes, isv_svn: int | None = None) -> bytes:
-        """16 bytes. `isv_svn`: that of the enclave which sealed, where it was lower than ours; None means ours.
+    @property
+    def isv_svn(self) -> int:
+        return self._enclave.identity.isv_svn
+
+    def seal_key(self, policy: SealPolicy, key_id: bytes, isv_svn: int) -> bytes:
+        """16 bytes. `isv_svn`: that of the enclave which sealed, at most ours.
 
         Raises `LocalProtocolError` for an empty policy (any enclave on the CPU could derive such a key) and
         `SgxFault` for an ISVSVN above ours.
@@ -45,7 +49,7 @@ class SimulatedAttester:
         request = KeyRequest(
             KeyName.SEAL,
             KeyPolicy(int(policy)),
-            isv_svn=self._enclave.identity.isv_svn if isv_svn is None else isv_svn,
+            isv_svn=isv_svn,
             attributes_mask=Attributes(_SEALED_FLAGS, 0),
             key_id=key_id,
         )
