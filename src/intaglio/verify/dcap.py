@@ -102,7 +102,7 @@ class DcapVerifier:
         ledger.take(attester.findings)
         valid_until = _check_validity(attester, at, ledger)
         if ledger.passed(KEY_TYPE):
-            ledger.run(QUOTE_SIGNATURE, lambda: _check_quote_signature(quote))
+            ledger.run(QUOTE_SIGNATURE, lambda: _check_quote_signature(quote, attester.key))
         _check_initialised(body, ledger)
         return _verdict(Tee.SGX, ledger, name, at, _Facts(body, attester, valid_until))
 
@@ -133,7 +133,7 @@ class DcapVerifier:
         if platform and endorsements:
             endorsements.check_platform(platform, own)
         tcb = _evaluate(quote, platform, endorsements, own)
-        attester = _Attester(own, platform, endorsements, tcb)
+        attester = _Attester(own, _attestation_key(quote), platform, endorsements, tcb)
         # Only what a pinned root vouches for without any doubt is kept: a stranger can't fill the memory.
         if platform and platform.trusted and own.flawless:
             self._attesters.put(key, attester)
@@ -194,6 +194,7 @@ class _Attester(NamedTuple):
     """A platform, its quoting enclave and its attestation key, under one collateral; parts that failed are None."""
 
     findings: Ledger
+    key: P256Key | None
     platform: PckChain | None
     endorsements: Endorsements | None
     tcb: Tcb | None
@@ -273,9 +274,18 @@ def _check_qe_data(quote: Quote) -> None:
         raise Rejected(Reason.QE_REPORT_DATA, expected=expected, found=quote.qe_report.report_data)
 
 
-def _check_quote_signature(quote: Quote) -> None:
+def _attestation_key(quote: Quote) -> P256Key | None:
+    """None for bytes that are no point; check 23 says so."""
+    try:
+        return P256Key(quote.attestation_key, Reason.QUOTE_SIGNATURE)
+    except Rejected:
+        return None
+
+
+def _check_quote_signature(quote: Quote, key: P256Key | None) -> None:
     """Check 23: from the attestation key to header and report."""
-    key = P256Key(quote.attestation_key, Reason.QUOTE_SIGNATURE)
+    if key is None:
+        key = P256Key(quote.attestation_key, Reason.QUOTE_SIGNATURE)
     key.check_raw(quote.signature, quote.signed, Reason.QUOTE_SIGNATURE)
 
 
