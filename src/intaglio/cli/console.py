@@ -36,8 +36,8 @@ def line(text: str = "", style: Style = "") -> None:
 
 def field(name: str, value: object, *, indent: int = 0, width: int = 22) -> None:
     """One line "name   value" on stdout."""
-    shown = Text(" " * indent + name.ljust(width - indent), style="dim")
-    _console().print(shown + Text(" " + clean(_shown(value)), style="default"), soft_wrap=True)
+    label = " " * indent + name.ljust(width - indent) + " "
+    _console().print(Text.assemble((label, "dim"), clean(_shown(value))), soft_wrap=True)
 
 
 def note(text: str) -> None:

@@ -105,7 +105,7 @@ def _show(entry: "QuarantineEntry") -> None:
     field("bytes kept", f"{size(len(entry.data))}; --raw writes them out", indent=2)
     verdict = entry.detail.get("verdict")
     for name, value in entry.detail.items():
-        if name != "verdict":
+        if name != "verdict" and (name, value) != ("length", len(entry.data)):
             field(name, value, indent=2)
     if isinstance(verdict, dict):
         _show_checks(verdict)

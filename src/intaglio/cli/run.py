@@ -1,6 +1,7 @@
 """`intaglio run`: the untrusted application in one command. It launches an enclave and carries its messages."""
 
 import json as json_module
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -71,6 +72,8 @@ def run(
     from intaglio.errors import Unavailable  # noqa: PLC0415
     from intaglio.host import EnclaveRefused, HelloRejected, Relay, launch  # noqa: PLC0415
 
+    # What the relay logs about a rejection is what this command says of it, with the reasons' texts.
+    logging.getLogger("intaglio.host.courier").setLevel(logging.ERROR)
     calls = [parse_call(text) for text in call or []]
     if not script.is_file():
         raise Usage(f"{script}: no such file")
