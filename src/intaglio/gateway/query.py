@@ -125,9 +125,9 @@ SELECT r.id, s.session, s.workload, s.tee, s.simulated, r.epoch, r.sequence, r.p
 FROM records r JOIN sessions s ON s.id = r.session
 """
 _SESSION = """
-SELECT id, session, workload, tee, simulated, accepted_at, expires_at, ended_at, up_state IS NULL, frames, records,
-       late, replays, highest, last_at, offer, evidence, policy, verdict
-FROM sessions
+SELECT s.id, s.session, s.workload, s.tee, s.simulated, s.accepted_at, s.expires_at, s.ended_at, s.up_state IS NULL,
+       s.frames, s.records, s.late, s.replays, s.highest, s.last_at, s.offer, s.evidence, s.policy, h.verdict
+FROM sessions s JOIN handshakes h ON h.session = s.id
 """
 _QUARANTINE = "SELECT id, name, what, reasons, detail, bytes, session, remote, count, first_at, last_at FROM quarantine"
 
@@ -179,11 +179,12 @@ class Reader:
     def sessions(self, *, after: int = 0, limit: int = 100) -> list[StoredSession]:
         """Ascending in the order of their Accepts."""
         return [
-            _session(row) for row in self._rows(f"{_SESSION} WHERE id > ? ORDER BY id LIMIT ?", (after, _page(limit)))
+            _session(row)
+            for row in self._rows(f"{_SESSION} WHERE s.id > ? ORDER BY s.id LIMIT ?", (after, _page(limit)))
         ]
 
     def session(self, session: SessionId) -> StoredSession | None:
-        return next((_session(row) for row in self._rows(f"{_SESSION} WHERE session = ?", (session,))), None)
+        return next((_session(row) for row in self._rows(f"{_SESSION} WHERE s.session = ?", (session,))), None)
 
     def gaps(self, session: SessionId) -> list[tuple[int, int]]:
         """The sequence numbers below the highest that have not arrived, as (first, last), at most `MAX_PAGE` gaps."""

@@ -56,11 +56,7 @@ sessions = Table(
     Column("policy", BLOB, ForeignKey("policies.hash"), nullable=False),
     Column("tee", Text, nullable=False),
     Column("workload", Text, nullable=False),
-    Column("verdict", Text, nullable=False),
     Column("simulated", Integer, nullable=False),
-    # The hello without its sealed evidence: what an auditor recomputes the transcript from.
-    Column("hello", BLOB, nullable=False),
-    Column("accept", BLOB, nullable=False),
     Column("accepted_at", Integer, nullable=False),
     Column("expires_at", Integer, nullable=False),
     # The enclave said END; a session that merely expired has none.
@@ -83,6 +79,17 @@ sessions = Table(
     Index("sessions_with_keys", "expires_at", sqlite_where=text("wrap_key IS NOT NULL")),
     Index("sessions_by_wrap_key", "wrap_key", sqlite_where=text("wrap_key IS NOT NULL")),
     Index("sessions_closing", "closing_since", sqlite_where=text("closing_since IS NOT NULL")),
+)
+
+# Apart from sessions, whose rows are written with every group of frames: SQLite writes a changed row whole.
+handshakes = Table(
+    "handshakes",
+    metadata,
+    Column("session", Integer, ForeignKey("sessions.id"), primary_key=True),
+    # The hello without its sealed evidence: what an auditor recomputes the transcript from.
+    Column("hello", BLOB, nullable=False),
+    Column("accept", BLOB, nullable=False),
+    Column("verdict", Text, nullable=False),
 )
 
 frames = Table(

@@ -45,7 +45,9 @@ class NewSession:
 def known_hello(connection: sqlite3.Connection, session: SessionId) -> StoredHello | None:
     """What is stored under this session id."""
     row: StoredHello | None = connection.execute(
-        "SELECT th, accept, expires_at, ended_at FROM sessions WHERE session = ?", (session,)
+        "SELECT s.th, h.accept, s.expires_at, s.ended_at FROM sessions s JOIN handshakes h ON h.session = s.id"
+        " WHERE s.session = ?",
+        (session,),
     ).fetchone()
     return row
 
@@ -53,16 +55,17 @@ def known_hello(connection: sqlite3.Connection, session: SessionId) -> StoredHel
 def store_session(connection: sqlite3.Connection, new: NewSession) -> tuple[StoredHello, bool]:
     """Stores a session unless its id is taken; returns what is stored now, and whether that is ours."""
     cursor = connection.execute(
-        "INSERT INTO sessions (session, th, offer, evidence, collateral, policy, tee, workload, verdict, simulated,"
-        " hello, accept, accepted_at, expires_at, wrap_key, up_epoch, up_state, down_epoch, down_state, highest,"
-        " frames, records, late, replays)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,-1,0,0,0,0) ON CONFLICT DO NOTHING",
+        "INSERT INTO sessions (session, th, offer, evidence, collateral, policy, tee, workload, simulated, accepted_at,"
+        " expires_at, wrap_key, up_epoch, up_state, down_epoch, down_state, highest, frames, records, late, replays)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,-1,0,0,0,0) ON CONFLICT DO NOTHING",
         (new.session, new.th, new.offer, new.evidence_hash, new.collateral.digest if new.collateral else None,
-         new.policy, new.tee, new.workload, new.verdict, int(new.simulated), new.hello, new.accept, new.accepted_at,
-         new.expires_at, new.wrap_key, new.up_epoch, new.up_state, new.down_state),
+         new.policy, new.tee, new.workload, int(new.simulated), new.accepted_at, new.expires_at, new.wrap_key,
+         new.up_epoch, new.up_state, new.down_state),
     )  # fmt: skip
     ours = cursor.rowcount == 1
     if ours:
+        handshake = (cursor.lastrowid, new.hello, new.accept, new.verdict)
+        connection.execute("INSERT INTO handshakes VALUES (?,?,?,?)", handshake)
         insert = "INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING"
         connection.execute(insert.format("evidence", "?,?,?"), (new.evidence_hash, new.tee, new.evidence))
         connection.execute(insert.format("policies", "?,?"), (new.policy, new.policy_text))

@@ -12,6 +12,7 @@ depends_on = None
 def upgrade() -> None:
     _evidence_tables()
     _sessions()
+    _handshakes()
     _frames_and_records()
     _quarantine()
     _operation()
@@ -58,10 +59,7 @@ def _sessions() -> None:
         sa.Column("policy", sa.BLOB, sa.ForeignKey("policies.hash"), nullable=False),
         sa.Column("tee", sa.Text, nullable=False),
         sa.Column("workload", sa.Text, nullable=False),
-        sa.Column("verdict", sa.Text, nullable=False),
         sa.Column("simulated", sa.Integer, nullable=False),
-        sa.Column("hello", sa.BLOB, nullable=False),
-        sa.Column("accept", sa.BLOB, nullable=False),
         sa.Column("accepted_at", sa.Integer, nullable=False),
         sa.Column("expires_at", sa.Integer, nullable=False),
         sa.Column("ended_at", sa.Integer),
@@ -84,6 +82,16 @@ def _sessions() -> None:
         ("sessions_closing", "closing_since", "closing_since IS NOT NULL"),
     ):
         op.create_index(name, "sessions", [column], sqlite_where=sa.text(condition))
+
+
+def _handshakes() -> None:
+    op.create_table(
+        "handshakes",
+        sa.Column("session", sa.Integer, sa.ForeignKey("sessions.id"), primary_key=True),
+        sa.Column("hello", sa.BLOB, nullable=False),
+        sa.Column("accept", sa.BLOB, nullable=False),
+        sa.Column("verdict", sa.Text, nullable=False),
+    )
 
 
 def _frames_and_records() -> None:
