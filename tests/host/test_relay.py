@@ -482,7 +482,7 @@ def test_a_temporary_spool_stays_only_if_something_is_left(
         folder = relay._folder
     assert folder is not None
     assert list(folder.glob("*.log"))
-    assert "not delivered: kept in" in caplog.text
+    assert "1 frames waiting, 0 refused" in caplog.text
     gateway.next_answers = {}
     with serving(gateway) as url, Relay(enclave, url, spool=folder) as relay:
         assert relay.flush(20.0) == 0
