@@ -354,9 +354,9 @@ class Reason(Enum):
         _OWNER, False, "update the platform, or add the status to the policy after reading its advisories",
     )  # fmt: skip
     ADVISORY = Explanation(
-        "an advisory applies to the platform that the policy does not name",
-        "Intel published an advisory for this TCB level; each one passes only by name",
-        _OWNER, False, "update the platform, or name the advisory in the policy after reading it",
+        "an advisory applies to the platform that the policy does not name, or none could be named",
+        "Intel published an advisory for this TCB level, each one passes only by name; or the TCB info is of version 2",
+        _OWNER, False, "update the platform, or name the advisory after reading it; collateral must come from API v4",
     )  # fmt: skip
     TCB_EVALUATION_TOO_OLD = Explanation(
         "the collateral's TCB evaluation number is below the policy's minimum",

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from intaglio.reasons import Reason
 from intaglio.sim.cpu import LaunchOptions
 from intaglio.sim.draft import Draft
-from intaglio.sim.world import Lab, PlatformPlan
+from intaglio.sim.world import DEFAULT_LEVEL, Lab, PlatformPlan, TcbState
 from intaglio.types import ReportData
 from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.policy import Policy, PolicyError, SignedBy
 from intaglio.verify.verdict import Decision, Outcome, TcbStatus, Verdict
+from intaglio.wire.collateral import SgxCollateral
 from tests.verify.conftest import IMAGE, NOON, REPORT_DATA, judge
 
 RULES = {
@@ -170,6 +171,23 @@ def test_debug_by_its_ugly_name(draft: Draft) -> None:
     assert appraise(for_draft(draft), draft).reasons == (Reason.DEBUG_ENCLAVE,)
     allowed = for_draft(draft, debug=None, dangerous_allow_debug="true")
     assert appraise(allowed, draft).decision is Decision.ACCEPTED
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+def test_tcb_info_that_names_no_advisories_does_not_pass_for_none(lab: Lab, behind: int) -> None:
+    """Check 29: Intel's API v3 has the same platforms without their advisories, and a cache chooses what it serves."""
+    lab.set_tcb("alpha", TcbState(tuple(max(0, svn - behind) for svn in DEFAULT_LEVEL.components)), NOON)
+    draft = Draft.of(lab, IMAGE, NOON, report_data=REPORT_DATA)
+    evidence = draft.build()
+    old = replace(evidence, collateral=SgxCollateral.parse_json(lab.collateral("alpha", NOON, version=2)))
+    policy = for_draft(draft, tcb='["UpToDate", "OutOfDate"]')
+    named = for_draft(draft, tcb='["UpToDate", "OutOfDate"]', advisories='["INTEL-SA-00001"]')
+    assert judge(old).genuine is True
+    for each in (policy, named):
+        verdict = each.appraise(judge(old), report_data=REPORT_DATA, pin_hash=None)
+        assert (verdict.decision, verdict.reasons) == (Decision.REJECTED, (Reason.ADVISORY,))
+    verdict = named.appraise(judge(evidence), report_data=REPORT_DATA, pin_hash=None)
+    assert (verdict.decision, verdict.advisories_stated) == (Decision.ACCEPTED, True)
 
 
 def test_privileged_attributes_by_their_ugly_name(draft: Draft) -> None:

@@ -337,6 +337,7 @@ def _verdict(tee: Tee, ledger: Ledger, name: bytes, at: UnixTime, facts: _Facts 
         tcb_status=shown.status if shown else None,
         tcb_date=shown.date if shown else None,
         advisory_ids=shown.advisory_ids if shown else (),
+        advisories_stated=bool(shown and endorsements and endorsements.advisories_stated),
         tcb_evaluation_number=endorsements.evaluation_number if shown and endorsements else None,
         simulated=platform.simulated if platform else False,
         valid_until=facts.valid_until,

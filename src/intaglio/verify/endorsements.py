@@ -58,6 +58,11 @@ class Endorsements:
             return None
         return min(self.tcb_info.evaluation_number, self.qe_identity.evaluation_number)
 
+    @property
+    def advisories_stated(self) -> bool:
+        """Whether the TCB info can name advisories at all: version 2 can't (check 17)."""
+        return self.tcb_info is not None and self.tcb_info.version > 2
+
     def check_platform(self, chain: PckChain, ledger: Ledger) -> None:
         """What depends on the platform: checks 13 (one root), 14 (PCK CRL, revocation) and 17 (FMSPC and PCE id)."""
         if self.pck_crl is not None:

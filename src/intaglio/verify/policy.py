@@ -88,6 +88,7 @@ class Policy:
             tcb_status=verdict.tcb_status,
             tcb_date=verdict.tcb_date,
             advisory_ids=verdict.advisory_ids,
+            advisories_stated=verdict.advisories_stated,
             tcb_evaluation_number=verdict.tcb_evaluation_number,
             decision=decision,
             workload=workload,

@@ -122,6 +122,8 @@ class Verdict:
     tcb_status: TcbStatus | None
     tcb_date: UnixTime | None
     advisory_ids: tuple[str, ...]
+    advisories_stated: bool
+    """False where the TCB info can't name advisories (version 2), so that none being named says nothing."""
     tcb_evaluation_number: int | None
     decision: Decision | None
     workload: str | None
@@ -162,6 +164,7 @@ class Verdict:
             "tcb_status": self.tcb_status.value if self.tcb_status else None,
             "tcb_date": self.tcb_date,
             "advisory_ids": list(self.advisory_ids),
+            "advisories_stated": self.advisories_stated,
             "tcb_evaluation_number": self.tcb_evaluation_number,
             "workload": self.workload,
             "policy_hash": self.policy_hash.hex() if self.policy_hash else None,
@@ -214,6 +217,7 @@ def issue(
     tcb_status: TcbStatus | None = None,
     tcb_date: UnixTime | None = None,
     advisory_ids: tuple[str, ...] = (),
+    advisories_stated: bool = False,
     tcb_evaluation_number: int | None = None,
     decision: Decision | None = None,
     workload: str | None = None,
@@ -226,6 +230,6 @@ def issue(
     """The one maker of verdicts, for the modules of this package; a test holds that nothing else imports
     it."""
     return Verdict(
-        tee, genuine, tcb_status, tcb_date, advisory_ids, tcb_evaluation_number, decision, workload,
-        policy_hash, reasons, simulated, evidence_hash, at, valid_until, platform, identity, checks, _SEAL,
+        tee, genuine, tcb_status, tcb_date, advisory_ids, advisories_stated, tcb_evaluation_number, decision,
+        workload, policy_hash, reasons, simulated, evidence_hash, at, valid_until, platform, identity, checks, _SEAL,
     )  # fmt: skip

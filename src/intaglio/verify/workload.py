@@ -24,7 +24,7 @@ PRIVILEGE = Step("30", "privileged attributes", "neither PROVISION_KEY nor EINIT
 REPORT_DATA = Step("32", "report data", "the hash that binds this session")
 PIN = Step("policy", "pin", "the hash of this data centre's pinned keys, where the policy says")
 TCB = Step("29", "TCB status allowed", "a status that the policy lists")
-ADVISORIES = Step("29", "advisories allowed", "only advisories that the policy names")
+ADVISORIES = Step("29", "advisories allowed", "only advisories that the policy names, in TCB info that can name them")
 EVALUATION = Step("19", "minimum TCB evaluation number", "at least the policy's minimum")
 PLATFORMS = Step("policy", "platform allowed", "a PPID or platform instance id that the policy lists")
 FLAGS = Step("33", "platform flags", "dynamic platform, cached keys and SMT as the policy allows")
@@ -184,6 +184,10 @@ class Workload:
         return status.value
 
     def _check_advisories(self, verdict: Verdict) -> str:
+        if not verdict.advisories_stated:
+            # Even platforms that are UpToDate have advisories, and whoever serves collateral chooses its version.
+            found = "not stated: TCB info of version 2 names none"
+            raise Rejected(Reason.ADVISORY, expected="TCB info that names advisories (version 3)", found=found)
         unnamed = [advisory for advisory in verdict.advisory_ids if advisory not in self.advisories]
         if unnamed:
             raise Rejected(Reason.ADVISORY, expected=sorted(self.advisories) or "none", found=unnamed)
