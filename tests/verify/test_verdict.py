@@ -33,7 +33,7 @@ def test_nobody_else_makes_a_verdict(draft: Draft) -> None:
     verdict = judge(draft.build())
     with pytest.raises(TypeError, match="only intaglio"):
         Verdict(*[*(getattr(verdict, name) for name in Verdict.__slots__), object()])
-    with pytest.raises(ValueError, match="seal"):
+    with pytest.raises((ValueError, TypeError), match="seal"):  # which one depends on the Python
         replace(verdict, genuine=True)  # type: ignore[call-arg]
     with pytest.raises(FrozenInstanceError):
         verdict.genuine = True  # type: ignore[misc]
