@@ -31,7 +31,8 @@ pin = "measured"
 """
 
 _EVALUATION_NUMBER = 17
-"""Intel's TCB recovery of November 2024: what came before lacks fixes that every maintained platform has."""
+"""What Intel's collateral carried in May 2024. Collateral of June 2026 carries 21; a data centre that has rolled that
+out demands it."""
 
 
 def add_to(app: typer.Typer) -> None:
