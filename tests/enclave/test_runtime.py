@@ -90,6 +90,7 @@ def test_a_host_that_breaks_the_framing_ends_the_enclave(sent: bytes, capfd: pyt
     ("script", "said"),
     [
         (b"import sys\n\nraise RuntimeError('hunter2')", "meter.py, line 3: RuntimeError"),
+        (b"import sys\nsys.exit('hunter2')", "meter.py, line 2: SystemExit"),
         (b"def broken(:", "meter.py: not a Python script (SyntaxError)"),
         (b"\0", "meter.py: not a Python script"),
         (b"", "meter.py: need exactly one Enclave(...), found 0"),
@@ -121,6 +122,60 @@ def test_an_error_that_nobody_foresaw_ends_the_enclave_without_a_word_too_many(
         stream.sendall(b"\0\0\0\1\x80")
         assert ended() == runtime.EXIT_FAULT
     assert capfd.readouterr().err == "intaglio enclave: RuntimeError\n"
+
+
+LOUD = b"""
+import asyncio, sys, threading
+from intaglio.enclave import Enclave
+enclave = Enclave()
+
+class Final:
+    def __del__(self):
+        raise ValueError("hunter2")
+
+def fail():
+    raise LookupError("hunter2")
+
+@enclave.call
+def leave():
+    sys.exit("hunter2")
+
+@enclave.call
+def cancel():
+    raise asyncio.CancelledError("hunter2")
+
+@enclave.call
+def interrupt():
+    raise KeyboardInterrupt("hunter2")
+
+@enclave.call
+def thread():
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+
+@enclave.call
+def final():
+    Final()
+"""
+
+
+@pytest.mark.parametrize("name", ["leave", "cancel", "interrupt", "thread", "final"])
+def test_no_text_of_an_error_reaches_the_host_by_another_way(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    data_centre = DataCentreSide()
+    script = attester(LOUD)
+    script.files["dc.pub"] = data_centre.pin.to_text().encode()
+    ours, theirs = socket.socketpair()
+    thread = threading.Thread(target=runtime.run, args=(SCRIPT, script, theirs))
+    thread.start()
+    with ours:
+        ours.settimeout(20.0)
+        assert ask(ours, "hello", data_centre.offer())
+        answer = ask(ours, "call", name, [], {})
+        assert isinstance(answer, list)
+        assert answer[0] == "frames"
+    thread.join(20.0)
+    assert "hunter2" not in "".join(capfd.readouterr())
 
 
 def test_the_script_on_disk_is_not_looked_at(tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ class Enclave:
             batch.append(_record(name, CBOR, values.encode(run(), "result")))
         except (CallError, ArgumentError, Malformed) as error:
             batch.append(_error(name, type(error).__name__, str(error)))
-        except Exception as error:  # noqa: BLE001 - whatever the script raises must leave as a protected record
+        except BaseException as error:  # noqa: BLE001 - whatever the script raises must leave as a protected record
+            # SystemExit and asyncio's CancelledError among it: Python prints their texts, and the host reads them.
             # Only the class: the text of an error nobody foresaw may hold anything, and nobody decided to send it.
             batch.append(_error(name, type(error).__name__, type(error).__name__))
         finally:

@@ -66,7 +66,7 @@ def _execute(name: str, attester: Attester) -> None:
     sys.modules[SCRIPT_MODULE] = module
     try:
         exec(code, module.__dict__)  # noqa: S102 - this is what the runner is for; the bytes are the measured ones
-    except Exception as error:  # the script is anybody's: whatever it raises ends it
+    except BaseException as error:  # the script is anybody's: whatever it raises (SystemExit, too) ends it
         raise ScriptFailed(f"{name}{_line(error, name)}: {type(error).__name__}") from error
 
 
@@ -74,7 +74,7 @@ def _compiled(source: bytes, name: str) -> CodeType:
     return compile(source, name, "exec", dont_inherit=True)
 
 
-def _line(error: Exception, name: str) -> str:
+def _line(error: BaseException, name: str) -> str:
     """Where in the script: the deepest of its own lines."""
     at, trace = "", error.__traceback__
     while trace is not None:

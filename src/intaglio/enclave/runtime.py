@@ -7,6 +7,9 @@ One process, one script, one host, one request after another: a call that hangs 
 import os
 import socket
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from intaglio.attest.base import Attester
@@ -34,14 +37,29 @@ def run(script: Path, attester: Attester, stream: socket.socket) -> int:
     """
     with stream:
         try:
-            with loaded(script, attester) as enclave:
+            with _no_texts_of_errors(), loaded(script, attester) as enclave:
                 return _serve(Pipe(stream), Service(enclave, attester, os.urandom, script.name))
         except ScriptFailed as error:
             sys.stderr.write(f"intaglio enclave: {error}\n")
             return EXIT_SCRIPT
-        except Exception as error:  # noqa: BLE001 - Python would print a traceback, and the host would read it
+        except BaseException as error:  # noqa: BLE001 - Python would print a traceback, and the host would read it
             sys.stderr.write(f"intaglio enclave: {type(error).__name__}\n")
             return EXIT_FAULT
+
+
+@contextmanager
+def _no_texts_of_errors() -> Iterator[None]:
+    """What escapes from the script's threads and finalisers: Python would print it with its text."""
+
+    def say(error: "threading.ExceptHookArgs | sys.UnraisableHookArgs") -> None:
+        sys.stderr.write(f"intaglio enclave: {error.exc_type.__name__} outside any call\n")
+
+    hooks = threading.excepthook, sys.unraisablehook
+    threading.excepthook = sys.unraisablehook = say
+    try:
+        yield
+    finally:
+        threading.excepthook, sys.unraisablehook = hooks
 
 
 def _serve(pipe: Pipe, service: Service) -> int:
