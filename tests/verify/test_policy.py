@@ -173,6 +173,12 @@ def test_debug_by_its_ugly_name(draft: Draft) -> None:
     assert appraise(allowed, draft).decision is Decision.ACCEPTED
 
 
+def test_a_table_can_not_refuse_and_allow_debug_at_once() -> None:
+    """A reader who meets `debug = false` first would believe it."""
+    (problem,) = problems(table(dangerous_allow_debug="true"))
+    assert problem.startswith("accept 'meter': debug: contradicts dangerous_allow_debug")
+
+
 @pytest.mark.parametrize("behind", [0, 1])
 def test_tcb_info_that_names_no_advisories_does_not_pass_for_none(lab: Lab, behind: int) -> None:
     """Check 29: Intel's API v3 has the same platforms without their advisories, and a cache chooses what it serves."""

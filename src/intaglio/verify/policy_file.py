@@ -187,6 +187,8 @@ def _read_measurement(table: _Table) -> frozenset[Measurement] | SignedBy:
 def _read_debug(table: _Table) -> bool:
     """`debug = false`, or `dangerous_allow_debug = true` in its place."""
     allowed = table.maybe("dangerous_allow_debug", _true, False)
+    if allowed and table.has("debug"):
+        table.problem("debug", "contradicts dangerous_allow_debug = true, which takes its place")
     if not allowed or table.has("debug"):
         table.take("debug", _no_debug, False)
     return allowed
