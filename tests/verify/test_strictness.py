@@ -345,6 +345,7 @@ def test_missing_collateral_is_undecidable_but_signatures_are_still_checked(draf
     edited[112] ^= 1
     refused = verifier.verify(bytes(edited), None, NOON)
     assert refused.genuine is False
+    assert refused.reasons == (Reason.QUOTE_SIGNATURE, Reason.COLLATERAL_MISSING), "what decided comes first"
     assert not refused.retryable
 
 

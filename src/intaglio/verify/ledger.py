@@ -122,9 +122,11 @@ class Ledger:
         return [step for step in procedure if step not in self.findings or self.findings[step].outcome not in missing]
 
     def reasons(self, procedure: Iterable[Step]) -> tuple[Reason, ...]:
-        """Of failed and undecidable steps, each once, in the procedure's order: what comes first caused the rest."""
-        found = (self.findings[step].reason for step in procedure if step in self.findings)
-        return tuple(dict.fromkeys(reason for reason in found if reason is not None))
+        """Of failed steps, then of undecidable ones, each once, in the procedure's order: what comes first caused the
+        rest. Where something failed, that decided, and not what was missing beside it."""
+        found = [self.findings[step] for step in procedure if step in self.findings]
+        found.sort(key=lambda finding: finding.outcome is not _FAILED)
+        return tuple(dict.fromkeys(finding.reason for finding in found if finding.reason is not None))
 
     def render(self, procedure: Iterable[Step]) -> tuple[Check, ...]:
         return tuple(_check(step, self.findings.get(step, _NOT_RUN)) for step in procedure)
