@@ -15,7 +15,9 @@ from intaglio.enclave.loading import SCRIPT_MODULE, ScriptFailed, loaded
 from intaglio.enclave.pipe import MAX_MESSAGE
 from intaglio.enclave.serving import Service
 from intaglio.enclave.values import Plain
-from intaglio.errors import LocalProtocolError, Malformed
+from intaglio.errors import LocalProtocolError, Malformed, Rejected
+from intaglio.reasons import Reason
+from intaglio.wire.identity import Pin
 from tests.enclave.world import DataCentreSide, FakeAttester
 
 GOOD = b"""
@@ -240,6 +242,21 @@ def test_outside_an_enclave_a_script_can_be_tested() -> None:
         _ = enclave.pin
     with pytest.raises(LocalProtocolError, match="only during a call"):
         enclave.emit("a", 1)
+
+
+def test_an_enclave_does_not_run_under_the_pin_of_another_data_centre() -> None:
+    """A policy with pin = "config_id" believes CONFIGID, which the host chooses at launch."""
+    ours, measured = DataCentreSide().pin.hash, attester()
+    own = Pin.from_text(measured.files["dc.pub"].decode()).hash
+    for harmless in (bytes(64), own + bytes(32), ours + ours, bytes(32) + ours):
+        measured.config_id = harmless
+        with loaded(SCRIPT, measured) as enclave:
+            assert enclave.pin.hash == own
+    measured.config_id = ours + bytes(32)
+    with pytest.raises(ScriptFailed, match="Rejected") as failed, loaded(SCRIPT, measured):
+        pass
+    assert isinstance(failed.value.__cause__, Rejected)
+    assert failed.value.__cause__.reason is Reason.WRONG_PIN
 
 
 def test_names_receivers_and_content_types_are_checked() -> None:

@@ -30,6 +30,7 @@ class FakeAttester:
     mr_enclave: bytes = b"enclave"
     mr_signer: bytes = b"signer"
     isv_svn: int = 3
+    config_id: bytes = bytes(64)
     quoted: list[bytes] = field(default_factory=list)
 
     @property

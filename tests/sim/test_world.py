@@ -146,7 +146,7 @@ def test_sealing_survives_restarts_not_debug_and_not_other_machines(lab: Lab) ->
 
 def test_a_newer_release_opens_what_an_older_one_sealed_and_not_the_reverse(lab: Lab) -> None:
     old, new = attester(lab, terms=EnclaveTerms(isv_svn=1)), attester(lab, terms=EnclaveTerms(isv_svn=2))
-    assert (old.isv_svn, new.isv_svn) == (1, 2)
+    assert (old.isv_svn, new.isv_svn, new.config_id) == (1, 2, bytes(64))
     sealed = seal_key(old, SealPolicy.MRSIGNER)
     assert new.seal_key(SealPolicy.MRSIGNER, KEY_ID, isv_svn=1) == sealed
     assert seal_key(new, SealPolicy.MRSIGNER) != sealed

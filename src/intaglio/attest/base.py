@@ -42,6 +42,12 @@ class Attester(Protocol):
         """This enclave's own security version (ISVSVN, 0 to 65535); 0 where the TEE has none."""
         ...
 
+    @property
+    def config_id(self) -> bytes:
+        """CONFIGID, 64 bytes that the host chose when it launched this enclave and that its evidence states. Zeros
+        where the TEE has none."""
+        ...
+
     def seal_key(self, policy: SealPolicy, key_id: bytes, isv_svn: int) -> bytes:
         """A 16-byte sealing key of this platform and enclave under `policy`, a 32-byte `key_id` and `isv_svn`, that of
         the enclave which sealed: our own or a lower one, never a higher.

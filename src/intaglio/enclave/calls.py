@@ -12,7 +12,8 @@ from intaglio.enclave import sealing, values
 from intaglio.enclave.arguments import ArgumentError, Signature
 from intaglio.enclave.inside import INSIDE
 from intaglio.enclave.values import Plain
-from intaglio.errors import IntaglioError, LocalProtocolError, Malformed
+from intaglio.errors import IntaglioError, LocalProtocolError, Malformed, Rejected
+from intaglio.reasons import Reason
 from intaglio.wire.content import MAX_NAME, Record
 from intaglio.wire.identity import Pin
 
@@ -40,7 +41,8 @@ class Enclave:
     def __init__(self, data_centre: str = "dc.pub") -> None:
         """`data_centre`: the name of the pinned identity's file, which is part of the measurement.
 
-        Raises FileNotFoundError where the file is not part of the measured image, `Malformed` where it is no identity.
+        Raises FileNotFoundError where the file is not part of the measured image, `Malformed` where it is no identity,
+        `Rejected(WRONG_PIN)` where the host launched this enclave for another one.
         """
         self._calls: dict[str, tuple[Callable[..., object], Signature]] = {}
         self._received: Callable[[str, str, bytes], object] | None = None
@@ -164,9 +166,15 @@ class Enclave:
 
 def _read_pin(attester: Attester, name: str) -> Pin:
     try:
-        return Pin.from_text(attester.trusted_file(name).decode("ascii"))
+        pin = Pin.from_text(attester.trusted_file(name).decode("ascii"))
     except UnicodeDecodeError as error:
         raise Malformed(name, "not text") from error
+    # A policy with pin = "config_id" believes CONFIGID, which the host chooses: so an image that pins another data
+    # centre must not run under the hash of ours. A CONFIGID of any other form is the application's own.
+    named, rest = attester.config_id[:32], attester.config_id[32:]
+    if any(named) and not any(rest) and named != pin.hash:
+        raise Rejected(Reason.WRONG_PIN, expected=f"CONFIGID for {pin.hash.hex()}", found=named.hex())
+    return pin
 
 
 def _record(name: str, content_type: str, value: bytes) -> Record:

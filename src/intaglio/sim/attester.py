@@ -38,6 +38,10 @@ class SimulatedAttester:
     def isv_svn(self) -> int:
         return self._enclave.identity.isv_svn
 
+    @property
+    def config_id(self) -> bytes:
+        return self._enclave.identity.config_id
+
     def seal_key(self, policy: SealPolicy, key_id: bytes, isv_svn: int) -> bytes:
         """16 bytes. `isv_svn`: that of the enclave which sealed, at most ours.
 
