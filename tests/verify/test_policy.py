@@ -140,6 +140,20 @@ def test_a_signer_needs_the_pin_in_its_configuration() -> None:
     assert Policy.parse(table(**SIGNER, pin='"config_id"')).workloads[0].pin.where == "config_id"
 
 
+def test_a_verdict_does_not_call_an_unpinned_signer_pinned(draft: Draft) -> None:
+    body = draft.body
+    signer = {
+        "mr_enclave": None, "mr_signer": f'"{body.mr_signer.hex()}"', "isv_prod_id": str(body.isv_prod_id),
+        "min_isv_svn": str(body.isv_svn), "dangerous_unpinned": "true",
+    }  # fmt: skip
+    policy = for_draft(draft, **signer)
+    (found,) = (check.found for check in appraise(policy, draft).checks if check.name == "pin")
+    assert found == "not pinned: any image of this signer, allowed by dangerous_unpinned"
+    (workload,) = policy.workloads
+    silent = appraise(Policy((replace(workload, dangerous_unpinned=False),)), draft)
+    assert (silent.decision, silent.reasons) == (Decision.REJECTED, (Reason.WRONG_PIN,))
+
+
 def test_a_fixed_config_id_leaves_no_room_for_the_pin() -> None:
     assert any("config_id" in text for text in problems(table(pin='"config_id"', config_id=f'"{"00" * 64}"')))
 
