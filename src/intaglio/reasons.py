@@ -150,8 +150,8 @@ class Reason(Enum):
         _HOST, False, "deliver downward frames in order, each once",
     )  # fmt: skip
     REPLAY_STATE_FULL = Explanation(
-        "the frame would open one gap too many in its session",
-        "a host drops or reorders so much that the set of seen numbers no longer fits in its bound",
+        "the frame would open one gap, or one epoch, too many in its session",
+        "a host drops or reorders so much that what waits for missing frames no longer fits in its bound",
         _HOST, True, "deliver the missing frames first",
     )  # fmt: skip
     EPOCH_CLOSED = Explanation(

@@ -26,6 +26,7 @@ __all__ = [
     "EPOCH_FRAMES",
     "EPOCH_GRACE",
     "MAX_EPOCHS_AHEAD",
+    "MAX_OPEN_EPOCHS",
     "DownReceiver",
     "Opened",
     "Sender",
@@ -40,6 +41,10 @@ EPOCH_GRACE = 24 * 3600
 
 MAX_EPOCHS_AHEAD = 4
 """Epochs beyond the newest proven one that a frame may name: each costs a derivation that a forger could make us do."""
+
+MAX_OPEN_EPOCHS = 64
+"""Epochs that may wait for missing frames at once, 100 bytes each in memory and in the store: a host that holds one
+frame back and has its enclave rekey for ever must not fill them."""
 
 _REKEY = Kind.REKEY
 _LAST_EPOCH = 2**32 - 1
@@ -205,8 +210,12 @@ class UpReceiver:
             content, signature = contents.split_signature(content)
             self._check_signature(sequence, signature, content)
         kind, body = self._reader.read(content)
-        if kind is _REKEY and body != key.epoch + 1:
-            raise Malformed("content.next_epoch", f"need {key.epoch + 1}, found {body!r}")
+        if kind is _REKEY:
+            if body != key.epoch + 1:
+                raise Malformed("content.next_epoch", f"need {key.epoch + 1}, found {body!r}")
+            self._check_room(key.epoch + 1)
+        elif key.epoch > self._newest:
+            self._check_room(key.epoch)
         if sequence != self.seen.next:
             self.seen.check(sequence)
         return Opened(sequence, key.epoch, kind, body, content)
@@ -292,6 +301,12 @@ class UpReceiver:
         if frame.sequence in self.seen:
             raise Rejected(Reason.REPLAY, expected="a new sequence number", found=frame.sequence)
         raise Rejected(Reason.EPOCH_CLOSED, expected=f"epochs {self.epochs}", found=frame.epoch)
+
+    def _check_room(self, epoch: int) -> None:
+        """Whether the epochs up to this one may be open beside those that still are."""
+        count = len(self._material) + epoch - self._newest
+        if epoch > self._newest and count > MAX_OPEN_EPOCHS:
+            raise Rejected(Reason.REPLAY_STATE_FULL, expected=f"at most {MAX_OPEN_EPOCHS} open epochs", found=count)
 
     def _advance(self, epoch: int) -> None:
         while self._newest < epoch:
