@@ -178,7 +178,16 @@ def test_pce_certifies_no_ordinary_enclave(lab: Lab) -> None:
 
 def test_a_qe_report_binds_the_key(lab: Lab) -> None:
     quoting = lab.machine().quoting
-    report, _ = quoting.certification(quoting.attestation_key())
+    report, _ = quoting.certification
     assert isinstance(report, ReportBody)
     assert report.report_data[32:] == bytes(32)
     assert not report.debug
+
+
+def test_the_platforms_part_of_its_quotes_is_always_the_same(lab: Lab) -> None:
+    quoting = lab.machine().quoting
+    body = quoting.certification[0]
+    first, second = (quoting.quote_body(body) for _ in range(2))
+    assert first.qe_report_signature == second.qe_report_signature
+    assert first.qe_report == second.qe_report
+    assert first.signature != second.signature

@@ -131,7 +131,7 @@ class Draft:
             body=body,
             attestation_key=key,
             qe_auth_data=QE_AUTH_DATA,
-            qe_report=quoting.certification(key)[0],
+            qe_report=quoting.certification[0],
             pck_key=quoting.pce.pck_key(),
             pck_plan=plan,
             chain=load_pem_x509_certificates(record.pck_chain.encode("ascii")),

@@ -7,6 +7,7 @@ addressed to it by the same CPU.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -95,7 +96,7 @@ class Pce:
         return sign_raw(self.pck_key(), local.body.encode())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class QuotingEnclave:
     """Makes v3 quotes with certification data of type 5. `pck_chain` is PEM, leaf first."""
 
@@ -129,7 +130,7 @@ class QuotingEnclave:
         """The quote over a body that was checked already."""
         key = self.attestation_key()
         header = self.header()
-        qe_report, qe_report_signature = self.certification(key)
+        qe_report, qe_report_signature = self.certification
         return Quote.assemble(
             header,
             body,
@@ -153,9 +154,13 @@ class QuotingEnclave:
             user_data=platform_id + bytes(4),
         )
 
-    def certification(self, key: ec.EllipticCurvePrivateKey) -> tuple[ReportBody, bytes]:
-        """The QE's report over its attestation key (check 22) and the PCK key's signature over that report."""
-        binding = sha256(raw_point(key.public_key()) + QE_AUTH_DATA).digest()
+    @cached_property
+    def certification(self) -> tuple[ReportBody, bytes]:
+        """The QE's report over its attestation key (check 22) and the PCK key's signature over that report.
+
+        Made once, as by a real QE, which keeps it with its key: that part of a platform's quotes is always the same.
+        """
+        binding = sha256(raw_point(self.attestation_key().public_key()) + QE_AUTH_DATA).digest()
         report = self.enclave.report(self.pce.target_info, ReportData(binding + bytes(32)))
         return LocalReport.parse(report).body, self.pce.certify(report)
 
