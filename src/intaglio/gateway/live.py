@@ -73,6 +73,8 @@ class LiveSessions:
         self._limit = limit
         self._sessions: OrderedDict[SessionId, LiveSession] = OrderedDict()
         self._touched: dict[SessionId, LiveSession] = {}
+        self._flushed: dict[SessionId, LiveSession] = {}
+        """Of the group that was written last: until its COMMIT it may still be rolled back."""
 
     def get(self, connection: sqlite3.Connection, session: SessionId) -> LiveSession | None:
         """From memory or the store; None for a session that is not known."""
@@ -101,17 +103,19 @@ class LiveSessions:
             self._write_counts(connection, live)
             if live.must_save:
                 self._save(connection, live)
-        self._touched.clear()
+        self._flushed, self._touched = self._touched, {}
         while len(self._sessions) > self._limit:
             _, oldest = self._sessions.popitem(last=False)
             if oldest.unsaved:
                 self._save(connection, oldest)
 
     def forget(self) -> None:
-        """Drops every session that the rolled-back group touched."""
-        for session in self._touched:
+        """Drops every session that the rolled-back group touched, whether or not it was written before that failed:
+        what a receiver learnt and the store did not keep would make the next delivery look like a replay."""
+        for session in (*self._touched, *self._flushed):
             self._sessions.pop(session, None)
         self._touched.clear()
+        self._flushed.clear()
 
     def save_all(self, connection: sqlite3.Connection) -> None:
         """Before a stop: so that the next start reads keys and not frame numbers."""

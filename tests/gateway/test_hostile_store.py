@@ -1,0 +1,59 @@
+"""The store when the disk says no at the worst moment."""
+
+import sqlite3
+from typing import Any
+
+import pytest
+
+from intaglio.gateway.store import writer as writing
+from tests.gateway.test_frames import reasons
+from tests.gateway.world import HUNDRED, World, told
+
+
+class FailingDisk(sqlite3.Connection):
+    """Says that the disk is full when it is asked to COMMIT, as SQLite does, while `full` is set."""
+
+    full = False
+
+    def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        if FailingDisk.full and sql == "COMMIT":
+            raise sqlite3.OperationalError("database or disk is full")
+        return super().execute(sql, *arguments)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> type[FailingDisk]:
+    connect = sqlite3.connect
+    monkeypatch.setattr(FailingDisk, "full", False)
+    monkeypatch.setattr(writing.sqlite3, "connect", lambda *a, **k: connect(*a, factory=FailingDisk, **k))
+    return FailingDisk
+
+
+def test_a_disk_that_is_full_at_commit_loses_nothing(world: World, disk: type[FailingDisk]) -> None:
+    with world.gateway() as dc:
+        _, channel = dc.session()
+        assert dc.frames(channel.farewell).json == told(stored=1)
+        frames = [channel.up.protect([HUNDRED]), channel.up.rekey(), channel.up.protect([HUNDRED])]
+        disk.full = True
+        for _ in range(2):
+            assert dc.frames(*frames).status == 503
+        disk.full = False
+        assert dc.frames(*frames).json == told(stored=3)
+        assert dc.frames(*frames).json == told(duplicate=3)
+        assert reasons(dc) == {}
+    with world.reader() as reader:
+        (session,) = reader.sessions()
+        assert (session.frames, session.records, session.missing) == (4, 2, 0)
+
+
+def test_a_disk_that_is_full_while_sessions_are_let_go_loses_nothing(
+    world: World, disk: type[FailingDisk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intaglio.gateway.live.LiveSessions.__init__.__defaults__", (1,))
+    with world.gateway() as dc:
+        channels = [dc.session()[1] for _ in range(3)]
+        frames = [channel.farewell for channel in channels]
+        disk.full = True
+        assert dc.frames(*frames).status == 503
+        disk.full = False
+        assert dc.frames(*frames).json == told(stored=3)
