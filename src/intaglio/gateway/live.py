@@ -57,8 +57,8 @@ class LiveSession:
         self.last_at = at
         if opened.kind is Kind.END:
             self.ended_at = at
-        elif opened.kind is Kind.REKEY and opened.epoch in self.receiver.epochs and not self.closing_since:
-            self.closing_since = at
+        if self.receiver.changed:
+            self.closing_since = self.receiver.closing_since
 
     @property
     def must_save(self) -> bool:
@@ -142,8 +142,7 @@ class LiveSessions:
             if live is None or live.receiver is None:
                 continue
             runs = live.receiver.give_up(at)
-            # An epoch that began to close later than the first one is looked at again.
-            live.closing_since = at if len(live.receiver.epochs) > 1 else None
+            live.closing_since = live.receiver.closing_since
             live.receiver.changed = True
             self.touch(live)
             if runs:

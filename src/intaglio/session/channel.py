@@ -198,6 +198,11 @@ class UpReceiver:
         """The epochs whose frames can still be opened without deriving ahead."""
         return tuple(sorted(self._material))
 
+    @property
+    def closing_since(self) -> UnixTime | None:
+        """Since when the longest-ended epoch waits for missing frames: `give_up` has work `EPOCH_GRACE` later."""
+        return min((since for _, since in self._closing.values()), default=None)
+
     def open(self, data: bytes) -> Opened:
         """Proves a frame (its bytes). Raises `Malformed` or `Rejected` (FRAME_AUTHENTICATION, FRAME_SIGNATURE,
         EPOCH_CLOSED, REPLAY, REPLAY_STATE_FULL, SESSION_UNKNOWN). A frame that was already stored is a REPLAY only if
