@@ -1,11 +1,15 @@
 """The store when the disk says no at the worst moment."""
 
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from intaglio.errors import Unavailable
 from intaglio.gateway.store import writer as writing
+from intaglio.gateway.store.migrate import migrate
+from intaglio.gateway.store.writer import Writer
 from tests.gateway.test_frames import reasons
 from tests.gateway.world import HUNDRED, World, told
 
@@ -25,7 +29,9 @@ class FailingDisk(sqlite3.Connection):
 def disk(monkeypatch: pytest.MonkeyPatch) -> type[FailingDisk]:
     connect = sqlite3.connect
     monkeypatch.setattr(FailingDisk, "full", False)
-    monkeypatch.setattr(writing.sqlite3, "connect", lambda *a, **k: connect(*a, factory=FailingDisk, **k))
+    monkeypatch.setattr(
+        "intaglio.gateway.store.writer.sqlite3.connect", lambda *a, **k: connect(*a, factory=FailingDisk, **k)
+    )
     return FailingDisk
 
 
@@ -57,3 +63,23 @@ def test_a_disk_that_is_full_while_sessions_are_let_go_loses_nothing(
         assert dc.frames(*frames).status == 503
         disk.full = False
         assert dc.frames(*frames).json == told(stored=3)
+
+
+def test_a_database_that_can_not_be_opened_leaves_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk has no room for the files that WAL needs: starting must fail, and not hang."""
+
+    def full(_: Path) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    migrate(tmp_path / "gateway.db")
+    monkeypatch.setattr(writing, "connect", full)
+    writer = Writer(tmp_path / "gateway.db")
+    waiting = writer.submit(lambda _: None)
+    writer.start()
+    with pytest.raises(Unavailable):
+        waiting.result(5)
+    with pytest.raises(Unavailable):
+        writer.submit(lambda _: None)
+    writer.close()

@@ -10,6 +10,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -111,16 +112,17 @@ class Writer:
             self._queue.put(ticket)  # type: ignore[arg-type]  # a queue of tickets of every type
 
     def _run(self) -> None:
-        connection = connect(self._path)
         try:
-            going = True
-            while going:
-                group, going = self._gather()
-                if group:
-                    self._commit(connection, group)
-                    self._settle(group)
+            with closing(connect(self._path)) as connection:
+                going = True
+                while going:
+                    group, going = self._gather()
+                    if group:
+                        self._commit(connection, group)
+                        self._settle(group)
+        except sqlite3.Error as error:
+            _log.critical("the store can't be written any more: %s", error)
         finally:
-            connection.close()
             self._refuse_all()
 
     def _refuse_all(self) -> None:
