@@ -57,3 +57,23 @@ def test_each_epoch_is_given_up_at_its_own_time(world: World) -> None:
             world.clock.now = NOON + moment * HOUR
             dc.gateway.turn()
             assert epochs(world, channel.up.session) == left, moment
+
+
+def test_sessions_that_can_not_be_read_back_do_not_keep_others_keys(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intaglio.gateway.live.GIVE_UP_ROWS", 1)
+    with world.gateway() as dc:
+        channels = [dc.session()[1] for _ in range(2)]
+        for channel in channels:
+            channel.up.protect([HUNDRED])  # lost on the way
+            assert dc.frames(channel.up.rekey()).status == 200
+    connection = sqlite3.connect(world.settings.database)
+    connection.execute("UPDATE sessions SET up_state = zeroblob(100) WHERE id = 1")
+    connection.commit()
+    connection.close()
+    world.clock.now += EPOCH_GRACE
+    with world.gateway() as dc:
+        for _ in range(2):
+            dc.gateway.turn()
+    assert epochs(world, channels[1].up.session) == (2,)

@@ -24,6 +24,9 @@ MAX_LIVE = 4096
 PERSIST_EVERY = 10_000
 """Frames after which state is written although no key moved: reading a session back looks at no more than these."""
 
+GIVE_UP_ROWS = 1000
+"""Sessions of one turn of housekeeping, so that frames do not wait for a long one."""
+
 _log = logging.getLogger("intaglio.gateway.live")
 
 
@@ -129,8 +132,8 @@ class LiveSessions:
         """Destroys the keys of epochs that ended `EPOCH_GRACE` ago and still miss frames; returns what is lost with
         them: (session, runs of numbers)."""
         due = connection.execute(
-            "SELECT session FROM sessions WHERE closing_since <= ? AND up_state IS NOT NULL LIMIT 1000",
-            (at - EPOCH_GRACE,),
+            "SELECT session FROM sessions WHERE closing_since <= ? AND up_state IS NOT NULL LIMIT ?",
+            (at - EPOCH_GRACE, GIVE_UP_ROWS),
         ).fetchall()
         lost: list[tuple[SessionId, tuple[tuple[int, int], ...]]] = []
         for (session,) in due:
@@ -138,6 +141,8 @@ class LiveSessions:
                 live = self.get(connection, SessionId(session))
             except Malformed as error:
                 _log.error("session can't be read back session=%s: %s", session.hex(), error)
+                # Looked at again tomorrow: it must not take the place of those whose keys can be destroyed.
+                connection.execute("UPDATE sessions SET closing_since = ? WHERE session = ?", (at, session))
                 continue
             if live is None or live.receiver is None:
                 continue
