@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import cbor2
 
+from intaglio.wire.cbor import NO_TAGS
+
 __all__ = ["JsonValue", "json_of_cbor", "readable"]
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
@@ -17,10 +19,13 @@ _SAFE = 2**53
 
 def json_of_cbor(value: bytes) -> JsonValue:
     """A record's value, decoded. Byte strings become {"base64": ...}, maps with other keys than text {"entries":
-    [[key, value], ...]}, large integers {"integer": "..."}, other floats {"float": "NaN"}; what is no plain CBOR at
-    all becomes None (its bytes are shown beside it)."""
+    [[key, value], ...]}, large integers {"integer": "..."}, other floats {"float": "NaN"}; what is no plain CBOR
+    becomes None, and its bytes are shown beside it. That includes tags: a few hundred bytes of shared references can
+    mean more items than there is memory."""
     try:
-        decoded = cbor2.loads(value, allow_indefinite=False, allow_duplicate_keys=False, max_depth=MAX_DEPTH)
+        decoded = cbor2.loads(
+            value, semantic_decoders=NO_TAGS, allow_indefinite=False, allow_duplicate_keys=False, max_depth=MAX_DEPTH
+        )
         return _json(decoded)
     except (cbor2.CBORError, ValueError, TypeError, OverflowError):
         return None

@@ -10,6 +10,7 @@ import time
 import cbor2
 
 from intaglio.errors import Malformed
+from intaglio.wire.cbor import NO_TAGS
 
 __all__ = ["MAX_MESSAGE", "decode", "encode", "receive", "send"]
 
@@ -32,7 +33,9 @@ def encode(request: list[object]) -> bytes:
 def decode(data: bytes) -> list[object]:
     """Raises `Malformed` for anything but a CBOR array that begins with a text."""
     try:
-        value = cbor2.loads(data, allow_indefinite=False, allow_duplicate_keys=False, max_depth=_MAX_DEPTH)
+        value = cbor2.loads(
+            data, semantic_decoders=NO_TAGS, allow_indefinite=False, allow_duplicate_keys=False, max_depth=_MAX_DEPTH
+        )
     except (cbor2.CBORError, ValueError, TypeError, OverflowError) as error:
         raise Malformed("answer", f"not CBOR ({error})") from error
     if not isinstance(value, list) or not value or not isinstance(value[0], str):

@@ -17,6 +17,7 @@ from intaglio.errors import Malformed
 __all__ = [
     "LABEL_PREFIX",
     "MAX_DEPTH",
+    "NO_TAGS",
     "Value",
     "array",
     "bstr",
@@ -52,7 +53,7 @@ def decode(data: bytes, name: str) -> Value:
     try:
         value: Value = cbor2.loads(
             data,
-            semantic_decoders=_NO_TAGS,
+            semantic_decoders=NO_TAGS,
             max_depth=MAX_DEPTH,
             allow_indefinite=False,
             allow_duplicate_keys=False,
@@ -77,7 +78,8 @@ class _NoTags(dict[int, Callable[[Any, bool], Any]]):
         raise ValueError(f"tag {tag}")
 
 
-_NO_TAGS = _NoTags()
+NO_TAGS = _NoTags()
+"""For `cbor2.loads(semantic_decoders=...)`, wherever bytes of a stranger are decoded."""
 
 
 def labelled(label: str, *items: Value) -> bytes:
