@@ -7,7 +7,7 @@ from intaglio.cli.console import clean, field, line, moment
 from intaglio.reasons import Reason
 from intaglio.verify.verdict import Check, Decision, Outcome, Verdict
 
-__all__ = ["show_reason", "show_verdict"]
+__all__ = ["advisories", "show_reason", "show_verdict"]
 
 _MARKS = {
     Outcome.OK: ("ok", "green"),
@@ -72,7 +72,7 @@ def _show_facts(verdict: Verdict) -> None:
     if verdict.tcb_status is not None:
         since = f", TCB of {moment(verdict.tcb_date)[:10]}" if verdict.tcb_date is not None else ""
         field("TCB status", f"{verdict.tcb_status.value}{since}", indent=2)
-        field("advisories", verdict.advisory_ids or "none", indent=2)
+        field("advisories", advisories(verdict), indent=2)
         field("TCB evaluation", verdict.tcb_evaluation_number, indent=2)
     if verdict.platform is not None:
         field("platform", f"FMSPC {verdict.platform.fmspc}, PPID {verdict.platform.ppid}", indent=2)
@@ -84,6 +84,13 @@ def _show_facts(verdict: Verdict) -> None:
         field(
             "debug", "YES: the host can read and change everything inside" if verdict.identity.debug else "no", indent=2
         )
+
+
+def advisories(verdict: Verdict) -> str:
+    """Those that apply, in words; TCB info of version 2 can't name any, which is not the same as none."""
+    if not verdict.advisories_stated:
+        return "not stated (TCB info of version 2 names none)"
+    return ", ".join(verdict.advisory_ids) or "none"
 
 
 def _groups(checks: tuple[Check, ...]) -> Iterator[_Group]:

@@ -7,6 +7,7 @@ from intaglio.cli.console import clean, field, line, moment, table
 from intaglio.cli.demo.hardware import HardwareResult
 from intaglio.cli.demo.model import Result
 from intaglio.cli.demo.play import ATTACKS, Honest, Played
+from intaglio.cli.verdict_text import advisories
 
 __all__ = ["Terminal", "show_summary"]
 
@@ -64,7 +65,7 @@ class Terminal:
         family = verdict.platform.fmspc if verdict.platform else "?"
         _told("a real quote", f"of an SGX machine of family {family}, judged as of {moment(verdict.at)}")
         status = verdict.tcb_status.value if verdict.tcb_status else "no status"
-        said = f"{len(verdict.checks)} checks passed; {status}; advisories: {', '.join(verdict.advisory_ids) or 'none'}"
+        said = f"{len(verdict.checks)} checks passed; {status}; advisories: {advisories(verdict)}"
         line(f"  {'verdict':16} GENUINE: {said}", style="green")
         reasons = ", ".join(reason.name for reason in result.flipped.reasons)
         line(f"  {'one bit flipped':16} NOT GENUINE: {reasons}", style="green")
