@@ -186,7 +186,8 @@ def test_refused_frames_are_kept_and_a_new_session_is_made(
 ) -> None:
     with Relay(enclave, url, spool=tmp_path) as relay:
         assert relay.call("echo", 0) == STORED
-        gateway.next_answers["/v1/frames"] = [frames_answer(status, **{name: [0]})]
+        # A session that is unknown there gets its hello again first.
+        gateway.next_answers["/v1/frames"] = [frames_answer(status, **{name: [0]})] * (2 if status == 404 else 1)
         message = enclave.call("echo", 1)
         assert relay.send(message) == Receipt(Fate.REFUSED, 1)
         assert [path.read_bytes() for path in relay.refused_files] == [message]
@@ -273,11 +274,18 @@ def test_a_remedy_that_does_not_help_is_not_tried_for_ever(
 
 
 def test_an_accept_that_the_enclave_refuses_leads_to_a_new_session(
-    gateway: Gateway, url: str, enclave: LocalEnclave
+    gateway: Gateway, url: str, enclave: LocalEnclave, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gateway.next_answers["/v1/hello"] = [Answer(200, b"no accept")]
+    honest = gateway.dc.accept
+
+    def forged(hello: bytes, *, life: int) -> bytes:
+        monkeypatch.setattr(gateway.dc, "accept", honest)
+        accept = honest(hello, life=life)
+        return accept[:-2] + bytes((accept[-2] ^ 1,)) + accept[-1:]
+
+    monkeypatch.setattr(gateway.dc, "accept", forged)
     with Relay(enclave, url) as relay:
-        gateway.wait_for(lambda: len(gateway.accepts) == 1)
+        gateway.wait_for(lambda: len(gateway.accepts) == 2)
         assert relay.call("echo", 1) == STORED
         assert relay.sessions == 2
 

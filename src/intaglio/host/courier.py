@@ -14,7 +14,7 @@ from typing import Protocol
 from intaglio.errors import Unavailable
 from intaglio.host.data_centre import DataCentre, TooLarge
 from intaglio.host.errors import HelloRejected
-from intaglio.host.outline import session_of_frame
+from intaglio.host.outline import session_of_accept, session_of_frame
 from intaglio.host.shelf import RefusedFrames, Shelf
 from intaglio.host.spool import Entry, Spool
 
@@ -79,6 +79,8 @@ class Courier:
         self._delivered: set[bytes] = set()
         self._set_aside: set[int] = set()
         self._dead: set[bytes] = set()
+        self._told_again: set[bytes] = set()
+        """Sessions that the data centre did not know although their hello was answered with an Accept."""
         self._most = MAX_BATCH_FRAMES
 
     def next_session(self) -> bytes | None:
@@ -105,6 +107,8 @@ class Courier:
             (self._delivered if "SESSION_ENDED" in error.reasons else self._dead).add(session)
             self._observer.rejected(session, error)
         else:
+            if session_of_accept(accept) != session:
+                raise Unavailable("hello: answered 200 with something else than its Accept", retry_after=0)
             self._delivered.add(session)
             self._observer.accepted(session, accept)
         return True
@@ -119,6 +123,7 @@ class Courier:
             self._shelf.discard_hello(session)
         self._delivered &= {live}
         self._dead &= {live}
+        self._told_again &= {live}
 
     def step(self) -> Step:
         """Delivers the oldest batch. Raises `Unavailable`."""
@@ -150,7 +155,18 @@ class Courier:
             self._delivered.discard(batch.session)
             what = f"frames of {batch.session.hex()}: answered {delivered.status}"
             raise Unavailable(what, retry_after=delivered.retry_after)
+        if delivered.unknown and self._tell_again(batch.session):
+            return self.step()
         return self._refuse(batch, lost)
+
+    def _tell_again(self, session: bytes) -> bool:
+        """Whether the hello can be delivered once more to a data centre that has never heard of its session: somebody
+        else may have answered it, or it was restored from a back-up."""
+        if session in self._told_again or session not in self._delivered or self._shelf.hello(session) is None:
+            return False
+        self._told_again.add(session)
+        self._delivered.discard(session)
+        return True
 
     def _refuse(self, batch: _Batch, lost: Iterable[int]) -> Step:
         """Moves the lost ones to the refused frames; the rest of the batch is tried again by the next step."""

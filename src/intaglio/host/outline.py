@@ -6,14 +6,16 @@ the host does not load, and a test holds the two together.
 
 from intaglio.errors import Malformed
 
-__all__ = ["session_of_frame", "session_of_hello", "split_frames"]
+__all__ = ["is_offer", "session_of_accept", "session_of_frame", "session_of_hello", "split_frames"]
 
 _FRAME_START = bytes.fromhex("d0835824a301030455")
 _FRAME_HEAD = 41
 _EXTRA = {0x58: 1, 0x59: 2, 0x5A: 4}
 """Bytes of length after the initial byte of a CBOR byte string."""
 
+_OFFER_START = b"\x83\x70intaglio/1 offer"
 _HELLO_START = b"\x89\x70intaglio/1 hello"
+_ACCEPT_START = b"\x86\x71intaglio/1 accept"
 _OFFER_HASH = b"\x58\x20"
 _SESSION = b"\x50"
 
@@ -54,3 +56,16 @@ def session_of_hello(hello: bytes) -> bytes:
     ):
         raise Malformed("hello", "not a hello of protocol version 1")
     return hello[at + 35 : at + 51]
+
+
+def is_offer(data: bytes) -> bool:
+    """Whether it begins as every offer does. Whether it is a good one is the enclave's to say."""
+    return data.startswith(_OFFER_START)
+
+
+def session_of_accept(accept: bytes) -> bytes | None:
+    """The 16 bytes of session id in an Accept; None where it is something else, such as a portal's page."""
+    at = len(_ACCEPT_START)
+    if not accept.startswith(_ACCEPT_START + _SESSION) or len(accept) < at + 17:
+        return None
+    return accept[at + 1 : at + 17]

@@ -16,7 +16,7 @@ from intaglio.host.backoff import Backoff
 from intaglio.host.courier import Courier, Step
 from intaglio.host.data_centre import DataCentre
 from intaglio.host.errors import EnclaveDied, EnclaveRefused, HelloRejected
-from intaglio.host.outline import session_of_hello
+from intaglio.host.outline import is_offer, session_of_hello
 from intaglio.host.shelf import Shelf
 
 __all__ = ["MAX_ATTEMPTS", "NEW_SESSION_HELPS", "LiveEnclave", "SessionKeeper"]
@@ -117,8 +117,10 @@ class SessionKeeper:
         Raises `Unavailable`, `EnclaveRefused`, `EnclaveDied`, `Malformed` (the enclave's hello is none).
         """
         with self._lock:
-            hello = self._enclave.hello(self._offer(kept_offer=kept_offer))
+            offer = self._offer(kept_offer=kept_offer)
+            hello = self._enclave.hello(offer)
             session = session_of_hello(hello)
+            self._shelf.put_offer(offer)  # only now: the enclave checked whose it is
             self._shelf.put_hello(session, hello)
             self._live = _Live(session)
             self.begun += 1
@@ -208,14 +210,19 @@ class SessionKeeper:
 
     def _offer(self, *, kept_offer: bool) -> bytes:
         try:
-            offer = self._data_centre.offer()
+            offer = self._fetched_offer()
         except Unavailable:
             kept = self._shelf.offer() if kept_offer else None
             if kept is None:
                 raise
             _log.warning("the data centre is away: beginning a session with the last offer that it made")
             return kept
-        self._shelf.put_offer(offer)
+        return offer
+
+    def _fetched_offer(self) -> bytes:
+        offer = self._data_centre.offer()
+        if not is_offer(offer):
+            raise Unavailable("offer: answered 200 with something else than an offer", retry_after=0)
         return offer
 
     def _end_of_life(self) -> float | None:
