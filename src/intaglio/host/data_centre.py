@@ -8,23 +8,37 @@ import base64
 import binascii
 import contextlib
 import http.client
+import io
 import json
+import re
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from intaglio.errors import LocalProtocolError, Unavailable
 from intaglio.host.errors import HelloRejected
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 __all__ = ["DataCentre", "Delivered", "TooLarge"]
 
 MAX_ANSWER = 1024 * 1024
 """Bytes: offers and Accepts stay below 64 kB, a frames answer below 10 kB."""
+MAX_RECEIVED = 2 * MAX_ANSWER
+"""Bytes of an answer with its head, as they come."""
 MAX_RETRY_AFTER = 3600
 """Seconds: longer waits are cut to this, so that a mistake over there does not silence an enclave for a week."""
+
+
+_NAME = re.compile(r"[A-Za-z0-9_ -]{1,64}")
+"""What a code, reason or id in an answer looks like: nothing else gets into a log or an error."""
 
 
 class TooLarge(Unavailable):
@@ -129,10 +143,13 @@ class DataCentre:
         kept_alive = self._connection is not None
         connection = self._connection = self._connection or self._connect()
         try:
+            if connection.sock is not None:
+                connection.sock.settimeout(self._timeout)  # the last answer left less
             connection.request(method, self._path + path, body, headers)
             response = connection.getresponse()
             data = response.read(MAX_ANSWER + 1)
-        except (OSError, http.client.HTTPException) as error:
+        # ValueError: http.client passes some of a stranger's numbers on to functions that take no such number.
+        except (OSError, http.client.HTTPException, ValueError) as error:
             self._drop()
             if kept_alive and isinstance(error, ConnectionError):
                 raise
@@ -147,9 +164,13 @@ class DataCentre:
         return _Answer(response.status, data, _retry_after(response.getheader("Retry-After")))
 
     def _connect(self) -> http.client.HTTPConnection:
-        if self._tls is None:
-            return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
+        connection = (
+            http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+            if self._tls is None
+            else http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
+        )
+        connection.response_class = _BoundedResponse
+        return connection
 
     def _drop(self) -> None:
         if self._connection is not None:
@@ -157,14 +178,57 @@ class DataCentre:
             self._connection = None
 
 
+class _Incoming(io.RawIOBase):
+    """What comes from a socket within its timeout, all together, and up to `MAX_RECEIVED` bytes. By itself a socket
+    gives each piece its timeout anew, so that an answer which drips holds us for ever."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self._stream = stream
+        self._file = stream.makefile("rb", buffering=0)
+        self._deadline = time.monotonic() + (stream.gettimeout() or 0.0)
+        self._room = MAX_RECEIVED
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer does not end")
+        self._stream.settimeout(left)
+        count = self._file.readinto(buffer)
+        self._room -= count or 0
+        if self._room < 0:
+            raise OSError(f"an answer of more than {MAX_RECEIVED} bytes")
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _BoundedResponse(http.client.HTTPResponse):
+    """Reads its head and body from `_Incoming`."""
+
+    def __init__(
+        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, url: str | None = None
+    ) -> None:
+        super().__init__(sock, debuglevel, method, url)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Incoming(sock))
+
+
 def _unavailable(what: str, answer: _Answer) -> Unavailable:
-    code = _json(answer.body).get("error", "")
+    code = _json(answer.body).get("error")
+    code = code if isinstance(code, str) and _NAME.fullmatch(code) else ""
     return Unavailable(f"{what}: answered {answer.status} {code}".rstrip(), retry_after=answer.retry_after)
 
 
 def _retry_after(value: str | None) -> int:
     """Seconds; 0 where the header is absent or a date (whose clock would be another one)."""
-    return min(int(value), MAX_RETRY_AFTER) if value is not None and value.isascii() and value.isdigit() else 0
+    if value is None or not (value.isascii() and value.isdigit()):
+        return 0
+    return min(int(value), MAX_RETRY_AFTER) if len(value) < 10 else MAX_RETRY_AFTER
 
 
 def _json(body: bytes) -> dict[str, object]:
@@ -183,8 +247,8 @@ def _rejection(body: bytes) -> HelloRejected | None:
         return None
     entry, report = said.get("id"), said.get("report")
     return HelloRejected(
-        tuple(reason for reason in reasons if isinstance(reason, str)),
-        entry if isinstance(entry, str) else None,
+        tuple(reason for reason in reasons[:64] if isinstance(reason, str) and _NAME.fullmatch(reason)),
+        entry if isinstance(entry, str) and _NAME.fullmatch(entry) else None,
         _base64(report) if isinstance(report, str) else None,
     )
 
