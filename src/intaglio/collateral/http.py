@@ -5,9 +5,12 @@ Everything that the world can do to a request becomes `Unavailable` with its cau
 that came and are nonsense.
 """
 
+import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from threading import Timer
 from time import monotonic
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
@@ -63,6 +66,9 @@ class Endpoint:
         """GET base path + `target`. Raises `Unavailable` (with the cause) and `Malformed` (a body too large)."""
         deadline = monotonic() + self.timeout
         connection = self._connection()
+        # A head that drips gets the socket's timeout anew with each line, and can have interim answers without end.
+        timer = Timer(self.timeout, _hang_up, (connection,))
+        timer.start()
         try:
             connection.request("GET", self.path + target, headers={"Accept-Encoding": "identity"})
             response = connection.getresponse()
@@ -73,6 +79,7 @@ class Endpoint:
         except (OSError, HTTPException) as error:
             raise Unavailable(f"{self._label(target)}: {type(error).__name__} {error}") from error
         finally:
+            timer.cancel()
             connection.close()
 
     def _connection(self) -> HTTPConnection:
@@ -99,10 +106,17 @@ class Endpoint:
         retry = _RETRY_NOT_FOUND if response.status == _NOT_FOUND else _RETRY_DEFAULT
         asked = response.getheader("Retry-After", "")
         if asked.isdecimal():
-            retry = min(max(int(asked), _RETRY_LEAST), _RETRY_MOST)
+            retry = min(max(int(asked[:10]), _RETRY_LEAST), _RETRY_MOST)
         return Unavailable(f"{self._label(target)}: HTTP {response.status} {response.reason}", retry_after=retry)
 
     def _label(self, target: str) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = f":{self.port}" if self.port is not None else ""
         return f"{self.scheme}://{host}{port}{self.path}{target}"
+
+
+def _hang_up(connection: HTTPConnection) -> None:
+    stream: socket.socket | None = connection.sock
+    if stream is not None:
+        with suppress(OSError):  # closed meanwhile
+            stream.shutdown(socket.SHUT_RDWR)
