@@ -133,7 +133,7 @@ def test_an_older_document_is_reported_and_not_taken(kit: Kit) -> None:
     first = kit.get()
     kit.service.now = UnixTime(NOON - 2 * DAY)
     assert kit.get(refresh_time(first)) is first
-    assert [rollback.what for rollback in kit.rollbacks] == ["tcb_info", "qe_identity"]
+    assert [rollback.what for rollback in kit.rollbacks] == ["tcb_info", "qe_identity", "root_ca_crl", "pck_crl"]
     assert kit.rollbacks[0].offered_issued < kit.rollbacks[0].held_issued
     kit.restart()
     assert kit.get() == first

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
-from intaglio.collateral.source import Freshness, freshness, read_collateral
+from intaglio.collateral.source import Freshness, Issue, freshness, read_collateral
 from intaglio.errors import Malformed, Unavailable
 from intaglio.types import UnixTime
 from intaglio.wire.collateral import SgxCollateral
@@ -45,7 +45,8 @@ class Fetcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """The service offered less than we hold. `what`: `tcb_info` or `qe_identity`; numbers are evaluation numbers."""
+    """The service offered less than we hold. `what`: `tcb_info`, `qe_identity`, `root_ca_crl` or `pck_crl`; numbers
+    are evaluation numbers, which CRLs do not have (0)."""
 
     fmspc: str
     ca: str
@@ -101,7 +102,10 @@ class CachedSource:
         with self._lock(key):
             dropped = self._held.pop(key, None)
             self._pauses.pop(key, None)
-            self._path(key).unlink(missing_ok=True)
+            try:
+                self._path(key).unlink(missing_ok=True)
+            except OSError as error:
+                _log.error("forged collateral %s can't be deleted: %s", self._path(key), error)
             if dropped and dropped.fetched is not None:
                 failure = Unavailable("what the service gave last was refused by the verifier")
                 self._pause(key, dropped.fetched, failure)
@@ -158,6 +162,9 @@ class CachedSource:
             for what, old, new in (
                 ("tcb_info", held.tcb_info, offered.tcb_info),
                 ("qe_identity", held.qe_identity, offered.qe_identity),
+                # An older CRL, still within its dates, would let a platform back in that was revoked meanwhile.
+                ("root_ca_crl", Issue(held.root_ca_crl, 0), Issue(offered.root_ca_crl, 0)),
+                ("pck_crl", Issue(held.pck_crl, 0), Issue(offered.pck_crl, 0)),
             )
             if new.issued < old.issued or new.number < old.number
         ]
@@ -168,8 +175,11 @@ class CachedSource:
     def _keep(self, key: str, offered: _Held) -> None:
         self._held[key] = offered
         self._pauses.pop(key, None)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        _replace(self._path(key), offered.collateral.encode_json())
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            _replace(self._path(key), offered.collateral.encode_json())
+        except OSError as error:  # a full disk: what was fetched serves this process all the same
+            _log.error("collateral %s can't be kept: %s", self._path(key), error)
 
     def _load(self, key: str) -> _Held | None:
         """What an earlier process left. A file that can't be read counts as absent: the service has it again."""

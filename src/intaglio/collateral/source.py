@@ -45,6 +45,9 @@ class Freshness:
     fmspc: str
     tcb_info: Issue
     qe_identity: Issue
+    root_ca_crl: UnixTime
+    pck_crl: UnixTime
+    """When the CRLs were issued."""
     next_update: UnixTime
     """The earliest of both documents and both CRLs."""
 
@@ -59,6 +62,8 @@ def freshness(collateral: SgxCollateral) -> Freshness:
         fmspc=tcb.fmspc.hex(),
         tcb_info=Issue(tcb.issue_date, tcb.evaluation_number),
         qe_identity=Issue(identity.issue_date, identity.evaluation_number),
+        root_ca_crl=lists[0].this_update,
+        pck_crl=lists[1].this_update,
         next_update=min(date for date in dates if date is not None),
     )
 
