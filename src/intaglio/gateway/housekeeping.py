@@ -61,7 +61,8 @@ class Housekeeping:
         with self._one_at_a_time:
             self._offers.turn(at)
             self._writer.submit(lambda connection: self._tidy(connection, at)).result()
-            if at - self._keystore.wrapping[-1].made >= WRAPPING_AGE:
+            # Negative where our clock was ahead once: no reason to keep the key until that day.
+            if not 0 <= at - self._keystore.wrapping[-1].made < WRAPPING_AGE:
                 self._keystore.add_wrapping_key(at)
                 _log.info("new wrapping key number=%d", self._vault.newest)
             if len(self._keystore.wrapping) > 1:

@@ -9,10 +9,11 @@ every earlier one: it does not fall even where a keystore is restored from an ol
 import json
 import logging
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 
-from intaglio.errors import Rejected
+from intaglio.errors import Rejected, Unavailable
 from intaglio.gateway.config import Settings
 from intaglio.gateway.keystore import Keystore, OfferKey
 from intaglio.gateway.store.writer import Writer
@@ -24,6 +25,9 @@ from intaglio.wire.offer import OfferBody
 
 __all__ = ["OfferBook", "PublishedOffer"]
 
+_RETRY = 5
+"""Seconds after which a disk may work again."""
+
 _log = logging.getLogger("intaglio.gateway.offers")
 
 
@@ -32,8 +36,13 @@ class PublishedOffer:
     """An offer as it is served: its bytes, its last use, and when the next one is due."""
 
     data: bytes
+    not_before: UnixTime
     not_after: UnixTime
     renew_at: UnixTime
+
+    def serves(self, at: UnixTime) -> bool:
+        """Whether it needs no successor yet. One of the future was made while our clock was wrong."""
+        return self.not_before <= at < self.renew_at
 
 
 class OfferBook:
@@ -65,18 +74,19 @@ class OfferBook:
         self.turn(at)
 
     def current(self, at: UnixTime) -> PublishedOffer:
-        """The offer to publish. Makes a new one if that is due, which takes a few milliseconds and the disk."""
+        """The offer to publish. Makes a new one if that is due, which takes a few milliseconds and the disk. While the
+        disk fails, the old one serves until its last use; then raises `Unavailable`."""
         current = self._current
-        if current is None or at >= current.renew_at:
+        if current is None or not current.serves(at):
             with self._lock:
                 current = self._current
-                if current is None or at >= current.renew_at:
-                    current = self._current = self._make(at)
+                if current is None or not current.serves(at):
+                    current = self._current = self._successor(current, at)
         return current
 
     def is_due(self, at: UnixTime) -> bool:
         """Whether `current` would have to make one."""
-        return self._current is None or at >= self._current.renew_at
+        return self._current is None or not self._current.serves(at)
 
     def turn(self, at: UnixTime) -> None:
         """What time asks for: a new offer, and the destruction of keys past their delete-after."""
@@ -100,6 +110,15 @@ class OfferBook:
             raise Rejected(Reason.OFFER_KEY_DESTROYED, found=name.hex())
         raise Rejected(Reason.OFFER_UNKNOWN, found=name.hex())
 
+    def _successor(self, old: PublishedOffer | None, at: UnixTime) -> PublishedOffer:
+        try:
+            return self._make(at)
+        except Unavailable as error:
+            if old is None or not old.not_before <= at <= old.not_after:
+                raise
+            _log.error("no new offer, serving the old one until not_after=%d: %s", old.not_after, error)
+            return old
+
     def _make(self, at: UnixTime) -> PublishedOffer:
         settings, keystore = self._settings, self._keystore
         epoch = max(int(at), keystore.highest_epoch + 1)
@@ -115,9 +134,18 @@ class OfferBook:
             epoch0_limit=settings.epoch0_limit,
         )
         made = make_offer(terms, keystore.signer, self._draw)
-        keystore.add_offer(made.data, made.key, epoch)
+        try:
+            keystore.add_offer(made.data, made.key, epoch)
+        except OSError as error:
+            raise Unavailable(f"the keystore can't be written: {error}", retry_after=_RETRY) from error
+        try:
+            self._record(OfferKey(made.data, made.key), made.body)
+        except Unavailable:
+            # Nobody has seen it; were it kept, each request of an outage would leave one, until the keystore is full.
+            with suppress(OSError):
+                keystore.destroy_offers(frozenset((made.hash,)))
+            raise
         self._openers[made.hash] = HelloOpener(made.data, made.key)
-        self._record(OfferKey(made.data, made.key), made.body)
         _log.info("new offer epoch=%d hash=%s not_after=%d", epoch, made.hash.hex(), not_after)
         return self._published(made.data, made.body)
 
@@ -129,7 +157,7 @@ class OfferBook:
 
     def _published(self, data: bytes, body: OfferBody) -> PublishedOffer:
         half = body.not_before + (body.not_after - body.not_before) // 2
-        return PublishedOffer(data, body.not_after, UnixTime(half))
+        return PublishedOffer(data, body.not_before, body.not_after, UnixTime(half))
 
     def _record(self, offer: OfferKey, body: OfferBody) -> None:
         """In the database before the offer is served; its key is in the keystore already."""
