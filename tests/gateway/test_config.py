@@ -1,5 +1,6 @@
 """What a gateway refuses to start with, and that a refused start leaves nothing behind."""
 
+import socket
 from dataclasses import replace
 
 import pytest
@@ -54,10 +55,10 @@ def test_a_refused_start_leaves_nothing_behind(world: World) -> None:
 
 
 def test_a_port_that_is_taken_is_named(world: World) -> None:
-    with running(world.settings, clock=world.clock) as url:
-        port = int(url.rsplit(":", 1)[1])
-        other = replace(world.settings, folder=world.settings.folder.parent / "other", port=port)
-        with pytest.raises(Misconfigured, match=f"127.0.0.1:{port}"), running(other, clock=world.clock):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        settings = replace(world.settings, port=port)
+        with pytest.raises(Misconfigured, match=f"127.0.0.1:{port}"), running(settings, clock=world.clock):
             pass
 
 

@@ -88,7 +88,7 @@ class SealedFile:
         if isinstance(secret, Passphrase):
             kdf = ["argon2id", draw(16), _ITERATIONS, _LANES, _MEMORY]
         file = cls(path, kdf, _derive(kdf, secret, path), draw)
-        file.save(content)
+        write_private(path, file._sealed(content))
         return file
 
     @classmethod
@@ -115,12 +115,15 @@ class SealedFile:
     def save(self, content: bytes) -> None:
         """Replaces the file atomically and durably, under a fresh nonce. Raises OSError, and `Misconfigured` for more
         than could be opened again."""
+        replace_private(self.path, self._sealed(content))
+
+    def _sealed(self, content: bytes) -> bytes:
         if len(content) > MAX_CONTENT:
             raise Misconfigured(f"{self.path}: {len(content)} bytes of keys, at most {MAX_CONTENT}")
         nonce = self._draw(12)
         header = cbor.encode([self._kdf, _check(self._key), nonce])
         ciphertext = AESGCM(self._key).encrypt(nonce, content, header)
-        replace_private(self.path, cbor.labelled("sealed-file", header, ciphertext))
+        return cbor.labelled("sealed-file", header, ciphertext)
 
 
 def read_private(path: Path) -> bytes:
@@ -147,10 +150,14 @@ def read_private(path: Path) -> bytes:
 def write_private(path: Path, content: bytes) -> None:
     """A new file, mode 0600 from its first byte, on disk when this returns. Raises FileExistsError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     _sync_folder(path.parent)
 
 

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event, Thread, current_thread, main_thread
 from types import TracebackType
@@ -69,14 +69,17 @@ class Gateway:
         self.settings = settings
         self.clock = clock
         settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = _exclusive(settings.folder / "gateway.lock")
+        self._locks = ExitStack()
         try:
+            self._locks.callback(os.close, _exclusive(settings.folder / "gateway.lock", "folder"))
+            beside = settings.keystore.with_name(settings.keystore.name + ".lock")
+            self._locks.callback(os.close, _exclusive(beside, "keystore"))
             keystore = Keystore.open(settings.keystore, settings.secret, draw=draw)
             self.pin = keystore.pin
             judge = appraiser or EvidenceAppraiser.from_settings(settings, keystore.pin.hash)
             migrate(settings.database)
         except BaseException:
-            os.close(self._lock)
+            self._locks.close()
             raise
         self._writer = Writer(settings.database)
         self._executor = ThreadPoolExecutor(settings.hello_workers, thread_name_prefix="intaglio-hello")
@@ -140,7 +143,7 @@ class Gateway:
             _log.warning("sessions not written back, a restart will read their frames: %s", error)
         self._writer.close()
         self._readers.close()
-        os.close(self._lock)
+        self._locks.close()
 
     def __enter__(self) -> Self:
         return self
@@ -248,12 +251,16 @@ def _listen(settings: Settings) -> Iterator[tuple[socket.socket, str]]:
         yield listener, f"http://{host}:{listener.getsockname()[1]}"
 
 
-def _exclusive(path: Path) -> int:
-    """A lock that ends with the process: two gateways on one folder would each miss what the other stored."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _exclusive(path: Path, what: str) -> int:
+    """A lock that ends with the process: two gateways on one folder would each miss what the other stored, and on one
+    keystore each would write back without the other's keys."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise Misconfigured(f"{path}: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise Misconfigured(f"{path.parent}: another gateway runs on this folder") from error
+        raise Misconfigured(f"{path}: another gateway runs on this {what}") from error
     return descriptor
