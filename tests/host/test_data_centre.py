@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from intaglio.errors import Unavailable
+from intaglio.errors import LocalProtocolError, Unavailable
 from intaglio.host.data_centre import MAX_RETRY_AFTER, DataCentre
 from intaglio.host.errors import HelloRejected
 from tests.host.gateway import BUSY, UNDECIDABLE, Answer, Gateway, json_answer, rejected, serving
@@ -175,3 +175,36 @@ def test_a_malformed_hello_is_rejected_with_its_reason(gateway: Gateway) -> None
     with pytest.raises(HelloRejected) as error:
         asked(gateway, "/v1/hello", json_answer(400, {"error": "malformed"}), lambda dc: dc.deliver_hello(b"x"))
     assert error.value.reasons == ("MALFORMED_MESSAGE",)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "dc.example",
+        "ftp://dc",
+        "http://",
+        "http://[",
+        "http://[::1",
+        "http://dc:99999",
+        "http://dc:x",
+        "http://dc:-1",
+        "http://a b",
+        "http://\x01",
+        "http://dc/\x00",
+        f"http://{'a' * 300}",
+        "http://dc?q",
+        "http://user:secret@dc",
+    ],
+)
+def test_what_is_no_address_is_refused_at_once_and_not_repeated(url: str) -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        DataCentre(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080", "https://dc.example/a/b/", "http://[::1]:9", "http://é.example"]
+)
+def test_addresses_of_every_kind_are_taken(url: str) -> None:
+    DataCentre(url).close()

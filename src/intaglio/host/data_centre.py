@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from intaglio.errors import LocalProtocolError, Unavailable
 from intaglio.host.errors import HelloRejected
@@ -39,6 +39,8 @@ MAX_RETRY_AFTER = 3600
 
 _NAME = re.compile(r"[A-Za-z0-9_ -]{1,64}")
 """What a code, reason or id in an answer looks like: nothing else gets into a log or an error."""
+_HOST = re.compile(r"[^\s\x00-\x1f\x7f/\\@]+")
+"""A host's name or address, as far as it can be told from no host at all: the resolver knows the rest."""
 
 
 class TooLarge(Unavailable):
@@ -75,17 +77,9 @@ class DataCentre:
     def __init__(self, url: str, *, timeout: float = 30.0, ca_file: Path | None = None) -> None:
         """`timeout`: seconds for each wait on the network. `ca_file`: PEM of the authorities to believe, instead of
         the system's. Raises `LocalProtocolError` for a URL that is not plain http(s)."""
-        parts = urlsplit(url)
-        if (
-            parts.scheme not in ("http", "https")
-            or not parts.hostname
-            or parts.query
-            or parts.fragment
-            or parts.username
-        ):
-            raise LocalProtocolError(f"url: need http(s)://host[:port][/path], found {url}")
+        parts = _address(url)
         self._secure = parts.scheme == "https"
-        self._host, self._port = parts.hostname, parts.port
+        self._host, self._port = parts.hostname or "", parts.port
         self._path = parts.path.rstrip("/")
         self._timeout = timeout
         self._tls = ssl.create_default_context(cafile=ca_file) if self._secure else None
@@ -238,6 +232,21 @@ def _json(body: bytes) -> dict[str, object]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _address(url: str) -> SplitResult:
+    """Raises `LocalProtocolError`, whose text leaves the URL out: a password may stand in it."""
+    wrong = LocalProtocolError("url: need http(s)://host[:port][/path], without user, query and fragment")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        host.encode("idna")
+    except ValueError as error:
+        raise wrong from error
+    beyond = parts.query or parts.fragment or parts.username or not _HOST.fullmatch(host)
+    if parts.scheme not in ("http", "https") or beyond or not parts.path.isprintable() or " " in parts.path:
+        raise wrong
+    return parts
 
 
 def _rejection(body: bytes) -> HelloRejected | None:
