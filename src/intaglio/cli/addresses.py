@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from intaglio.cli.failure import Usage
 
-__all__ = ["Address", "parse_listen"]
+__all__ = ["Address", "check_url", "parse_listen"]
 
 _PORTS = 65535
 
@@ -26,3 +26,14 @@ def parse_listen(text: str) -> Address:
     elif ":" in host:
         raise Usage(f"{text!r}: an IPv6 address stands in brackets, [::1]:8080")
     return Address(host or "127.0.0.1", int(port))
+
+
+def check_url(url: str) -> None:
+    """Raises `Usage` for what no data centre's address looks like, before anything is started for it."""
+    from intaglio.errors import LocalProtocolError  # noqa: PLC0415
+    from intaglio.host.data_centre import DataCentre  # noqa: PLC0415
+
+    try:
+        DataCentre(url).close()
+    except LocalProtocolError as error:
+        raise Usage(str(error)) from error

@@ -36,6 +36,8 @@ class Usage(IntaglioError):
 
 
 _USAGE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+_USAGE_NUMBERS = (errno.ENAMETOOLONG, errno.ELOOP)
+"""The same mistake, for which Python has no class: a name that can't be a file's."""
 
 
 class Commands(TyperGroup):
@@ -56,7 +58,8 @@ def report(error: IntaglioError | OSError) -> Exit:
     """Says what went wrong on stderr; returns the exit status that it deserves."""
     sys.stderr.write(f"intaglio: {clean(_text(error))}\n")
     if isinstance(error, OSError):
-        return Exit.USAGE if isinstance(error, _USAGE_ERRORS) else Exit.FAILED
+        named_wrongly = isinstance(error, _USAGE_ERRORS) or error.errno in _USAGE_NUMBERS
+        return Exit.USAGE if named_wrongly else Exit.FAILED
     from intaglio.gateway.config import Misconfigured  # noqa: PLC0415 - only a failing command pays for it
 
     return Exit.USAGE if isinstance(error, Usage | Misconfigured) else Exit.FAILED

@@ -77,9 +77,12 @@ def pcs(
         Lab.open(folder)
     except FileNotFoundError as error:
         raise Usage(f"{folder}: no lab here; make one with: intaglio lab init {folder}") from error
-    server = PcsServer(
-        lambda: Lab.open(folder).pcs, lambda: UnixTime(int(time.time())), host=address.host, port=address.port
-    )
+    try:
+        server = PcsServer(
+            lambda: Lab.open(folder).pcs, lambda: UnixTime(int(time.time())), host=address.host, port=address.port
+        )
+    except OSError as error:
+        raise Usage(f"{listen}: {(error.strerror or type(error).__name__).lower()}") from error
     line(server.url)
     warn("this is a laboratory: its collateral vouches for simulated platforms only. Ctrl-C ends it.")
     server.serve_forever()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from intaglio.cli.addresses import check_url
 from intaglio.cli.console import clean, examples, line, print_json, warn
 from intaglio.cli.failure import Exit
 from intaglio.cli.inspect import show_facts
@@ -87,6 +88,7 @@ def _fetch(source: str) -> bytes:
         from intaglio.errors import Unavailable  # noqa: PLC0415
         from intaglio.host.data_centre import DataCentre  # noqa: PLC0415
 
+        check_url(source)
         data_centre = DataCentre(source, timeout=10)
         try:
             return data_centre.offer()

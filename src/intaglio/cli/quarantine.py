@@ -2,6 +2,7 @@
 
 import sys
 from collections import deque
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from intaglio.cli.console import clean, examples, field, line, moment, note, print_json, size, table
 from intaglio.cli.failure import Usage
 from intaglio.cli.store import Store, parse_session, reader
+from intaglio.reasons import Reason
 
 if TYPE_CHECKING:
     from intaglio.gateway.query import QuarantineEntry, Tally
@@ -44,6 +46,9 @@ def quarantine(
     for a hello, the reasons' names and the ID). The room is bounded and a flood displaces itself: what no longer fits
     is counted, which the last lines show.
     """
+    if reason is not None and reason not in Reason.__members__:
+        near = get_close_matches(reason.upper(), Reason.__members__, n=3)
+        raise Usage(f"--reason {reason}: no such reason" + (f"; is it {' or '.join(near)}?" if near else ""))
     with reader(store) as opened:
         if entry is None:
             if raw:

@@ -20,12 +20,16 @@ _SHORTEST = 16
 
 
 def read_bytes(path: Path) -> bytes:
-    """The whole file, or standard input for `-`. Raises OSError, and `Usage` for more than `MAX_FILE` bytes."""
-    if str(path) == "-":
-        data = sys.stdin.buffer.read(MAX_FILE + 1)
-    else:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
+    """The whole file, or standard input for `-`. Raises `Usage` for what can't be read, and for more than `MAX_FILE`
+    bytes: to `verify` a file that a failing disk withholds is not evidence that failed."""
+    try:
+        if str(path) == "-":
+            data = sys.stdin.buffer.read(MAX_FILE + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise Usage(f"{path}: {(error.strerror or type(error).__name__).lower()}") from error
     if len(data) > MAX_FILE:
         raise Usage(f"{path}: more than {MAX_FILE} bytes")
     return data

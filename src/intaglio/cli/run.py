@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from intaglio.cli.addresses import check_url
 from intaglio.cli.console import clean, examples, line, note, table, warn
 from intaglio.cli.failure import Exit, Usage
 
@@ -29,6 +30,10 @@ def add_to(app: typer.Typer) -> None:
             "intaglio run meter.py -d http://dc.example --call get_size --every 60 --spool /var/spool/meter",
         )
     )(run)
+
+
+_YEAR = 366 * 86_400
+"""Seconds: what is longer is a slip of the finger, and at some length no clock can wait for it."""
 
 
 class Call(NamedTuple):
@@ -51,7 +56,9 @@ def run(
         list[str] | None,
         typer.Option(metavar="'NAME [ARGS]'", help="Call this; ARGS is a JSON array or object. May be repeated."),
     ] = None,
-    every: Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Call again and again.")] = None,
+    every: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, max=_YEAR, help="Call again and again.")
+    ] = None,
     count: Annotated[int | None, typer.Option(metavar="N", min=1, help="With --every: this many rounds.")] = None,
     spool: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep messages here until they are delivered, across restarts.")
@@ -77,6 +84,7 @@ def run(
     calls = [parse_call(text) for text in call or []]
     if not script.is_file():
         raise Usage(f"{script}: no such file")
+    check_url(data_centre)
     command = None if lab is None else simulated(lab, platform, trust or [])
     with launch(script, command=command) as enclave:
         callable_names = enclave.calls()
@@ -115,6 +123,8 @@ def parse_call(text: str) -> Call:
         arguments = json_module.loads(rest)
     except ValueError as error:
         raise Usage(f"--call {name}: arguments are not JSON ({error})") from error
+    except RecursionError as error:
+        raise Usage(f"--call {name}: arguments are nested too deep") from error
     match arguments:
         case list():
             return Call(name, arguments, {})
@@ -132,6 +142,8 @@ def simulated(lab: Path, platform: str, trusted: list[Path]) -> list[str]:
         raise Usage(f"{lab}: no platform {platform!r}; {known}")
     options = ["--lab", str(lab), "--platform", platform]
     for path in trusted:
+        if not path.is_file():
+            raise Usage(f"--trust {path}: no such file")
         options += ["--trust", str(path)]
     return [sys.executable, "-P", "-m", "intaglio.sim.run", *options]
 

@@ -142,7 +142,7 @@ def _sources(folder: Path, pcs: str | None, directory: Path | None, *, lab: bool
         )
     if pcs is not None or directory is None:
         try:
-            sources.append(CachedSource(PcsClient(pcs or INTEL_PCS), folder / "collateral"))
+            sources.append(CachedSource(PcsClient(INTEL_PCS if pcs is None else pcs), folder / "collateral"))
         except ValueError as error:
             raise Usage(f"--pcs: {error}") from error
     return tuple(sources)

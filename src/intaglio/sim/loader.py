@@ -20,6 +20,9 @@ __all__ = ["PINNED_NAME", "SDK_ROOMS", "image_of", "measure"]
 PINNED_NAME = "dc.pub"
 """The data centre's pinned identity: `Enclave(data_centre="dc.pub")` reads it from the image."""
 
+MAX_FILE = 16 << 20
+"""Bytes of one file in an image. It is read whole, and a device has no end worth waiting for."""
+
 SDK_ROOMS = ("errors.py", "reasons.py", "types.py", "wire", "verify", "session", "attest", "enclave")
 """What runs inside. The untrusted rooms (host, gateway, cli, sim, collateral) may change without a new
 measurement."""
@@ -28,18 +31,27 @@ measurement."""
 def measure(script: Path, trusted: Iterable[Path] = ()) -> Measurement:
     """MRENCLAVE of `script` with these pinned files: what policy names and what the CPU will report.
 
-    Raises FileNotFoundError for a file that is not there, `ValueError` for two files of one name.
+    Raises FileNotFoundError for a file that is not there, `ValueError` for two files of one name or a file that
+    is too large.
     """
     return image_of(script, trusted).mr_enclave()
 
 
 def image_of(script: Path, trusted: Iterable[Path] = ()) -> Image:
     """Reads every file once; from here on only these bytes count. Raises as `measure` does."""
-    files = [TrustedFile(path.name, path.read_bytes()) for path in (script, *trusted)]
+    files = [TrustedFile(path.name, _read(path)) for path in (script, *trusted)]
     pinned = script.parent / PINNED_NAME
     if pinned.is_file() and all(file.name != PINNED_NAME for file in files):
-        files.append(TrustedFile(PINNED_NAME, pinned.read_bytes()))
+        files.append(TrustedFile(PINNED_NAME, _read(pinned)))
     return Image((*files, *_sdk()))
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(MAX_FILE + 1)
+    if len(content) > MAX_FILE:
+        raise ValueError(f"{path}: more than {MAX_FILE} bytes, which no image of this simulator holds")
+    return content
 
 
 def _sdk() -> list[TrustedFile]:
