@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from intaglio.cli.failure import Usage
 from intaglio.cli.reference import reference
 from tests.cli.conftest import run
 from tests.conftest import ROOT
@@ -97,7 +98,7 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTAGLIO_DEBUG", "1")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(Usage):
         run("inspect", "/nonexistent/file")
 
 

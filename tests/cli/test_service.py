@@ -304,7 +304,7 @@ def test_run_needs_what_it_names(workshop: Path, lab_folder: Path) -> None:
         ([script, "-d", nowhere, "--lab", lab_folder, "--call", "get_size [1"], 2),
         ([script, "-d", nowhere, "--lab", lab_folder, "--call", "get_size 1"], 2),
         ([script, "-d", nowhere, "--lab", lab_folder, "--call", "get_size"], 1),
-        ([script, "-d", "nonsense", "--lab", lab_folder, "--call", "get_size"], 1),
+        ([script, "-d", "nonsense", "--lab", lab_folder, "--call", "get_size"], 2),
         ([script], 2),
     ):
         ran = run("run", *given)

@@ -33,7 +33,7 @@ class QuotePlatform:
 
 
 def read_collateral_files(paths: list[Path]) -> list[CollateralFile]:
-    """Raises OSError, and `Usage` for a file that is not the nine-field JSON."""
+    """Raises `Usage` for a file that is not the nine-field JSON."""
     files: list[CollateralFile] = []
     for path in paths:
         try:

@@ -15,7 +15,7 @@ __all__ = ["read_pin", "read_policy", "read_roots"]
 
 
 def read_policy(path: Path) -> Policy:
-    """Raises OSError, and `Usage` with every problem of the file."""
+    """Raises `Usage` with every problem of the file."""
     try:
         return Policy.parse(read_bytes(path))
     except PolicyError as error:
@@ -23,7 +23,7 @@ def read_policy(path: Path) -> Policy:
 
 
 def read_pin(path: Path) -> Pin:
-    """A NAME.pub file. Raises OSError, and `Usage` for a file that `intaglio keygen` did not write."""
+    """A NAME.pub file. Raises `Usage` for a file that `intaglio keygen` did not write."""
     try:
         return Pin.from_text(read_bytes(path).decode("ascii"))
     except (Malformed, UnicodeDecodeError) as error:
@@ -31,7 +31,7 @@ def read_pin(path: Path) -> Pin:
 
 
 def read_roots(lab: Iterable[Path]) -> Roots:
-    """The roots of real hardware, and those of these laboratories. Raises OSError, `Usage`."""
+    """The roots of real hardware, and those of these laboratories. Raises `Usage`."""
     roots = Roots.production()
     for path in lab:
         try:

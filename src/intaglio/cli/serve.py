@@ -114,7 +114,7 @@ def serve(
 
 
 def _check(policy: Path, lab: list[Path]) -> None:
-    """Reads what the gateway will read, for errors that name the file. Raises `Usage`, OSError."""
+    """Reads what the gateway will read, for errors that name the file. Raises `Usage`."""
     from intaglio.cli.inputs import read_policy, read_roots  # noqa: PLC0415
 
     read_policy(policy)
