@@ -32,6 +32,9 @@ MAX_FRAMES_BODY = 4 << 20
 """Bytes of one POST of frames: forty thousand small records."""
 MAX_HELLOS = 256
 """Hellos under way at once: with their bodies 32 MB, and a tenth of a second's work."""
+MAX_RECEIVING = 256 << 20
+"""Bytes of bodies that are under way, all together: peers that send slowly, on as many connections as they like, must
+not fill our memory. A body that comes in one piece, as nearly all do, needs none of it."""
 BODY_SECONDS = 60
 """For a whole body: a peer that drips bytes gets 408."""
 
@@ -112,6 +115,7 @@ class Application:
             "/v1/offer": ("GET", self._offer),
         }
         self._hellos = 0
+        self._receiving = 0
         self._boot = token_hex(3)
         self._requests = count(1)
 
@@ -153,7 +157,7 @@ class Application:
         return Response(200, offer.data, _CBOR, (b"cache-control", f"public, max-age={age}".encode()))
 
     async def _hello(self, scope: Scope, receive: Receive) -> Response:
-        body = await _body(scope, receive, MAX_HELLO)
+        body = await self._body(scope, receive, MAX_HELLO)
         at, remote = self._clock(), _remote(scope)
         if self._hellos >= MAX_HELLOS:
             raise Unavailable("too many hellos wait", retry_after=2)
@@ -171,7 +175,7 @@ class Application:
         kind = _header(scope, b"content-type").partition(b";")[0].strip().lower()
         if kind not in (b"application/cose", b"application/cbor-seq"):
             return Response.of_json(415, {"error": "need application/cose or application/cbor-seq"})
-        body = await _body(scope, receive, MAX_FRAMES_BODY)
+        body = await self._body(scope, receive, MAX_FRAMES_BODY)
         at, remote = self._clock(), _remote(scope)
         try:
             frames = _split(body, single=kind == b"application/cose")
@@ -191,6 +195,36 @@ class Application:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    async def _body(self, scope: Scope, receive: Receive, limit: int) -> bytes:
+        """The whole body. Raises `_Refused` (408, 413), `_Gone` and `Unavailable`."""
+        declared = _header(scope, b"content-length")
+        if declared and int(declared) > limit:
+            raise _Refused(_too_large(limit))
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                return await self._pieces(receive, limit)
+        except TimeoutError as error:
+            raise _Refused(Response.of_json(408, {"error": "too slow"}, (b"connection", b"close"))) from error
+
+    async def _pieces(self, receive: Receive, limit: int) -> bytes:
+        body = bytearray()
+        try:
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise _Gone
+                piece: bytes = message.get("body", b"")
+                if len(body) + len(piece) > limit:
+                    raise _Refused(_too_large(limit))
+                if not message.get("more_body"):
+                    return bytes(body) + piece if body else piece
+                body += piece
+                self._receiving += len(piece)
+                if self._receiving > MAX_RECEIVING:
+                    raise Unavailable("too many bodies are under way", retry_after=2)
+        finally:
+            self._receiving -= len(body)
 
     def _request(self) -> str:
         """A name for a request in the log; made only when something is said of it."""
@@ -219,39 +253,6 @@ def _told(outcomes: Outcomes) -> Mapping[str, object]:
         "unknown": outcomes.unknown,
         "refused": outcomes.refused,
     }
-
-
-async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises `_Refused` (408, 413) and `_Gone`."""
-    declared = _header(scope, b"content-length")
-    if declared and int(declared) > limit:
-        raise _Refused(_too_large(limit))
-    # No clock runs for the first piece, which is nearly always the whole body: a peer that sends none holds an idle
-    # connection, and that it could do without a request.
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        if len(body) > limit:
-            raise _Refused(_too_large(limit))
-        return body
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await _pieces(message, receive, limit)
-    except TimeoutError as error:
-        raise _Refused(Response.of_json(408, {"error": "too slow"}, (b"connection", b"close"))) from error
-
-
-async def _pieces(message: MutableMapping[str, Any], receive: Receive, limit: int) -> bytes:
-    body = bytearray()
-    while True:
-        if message["type"] != "http.request":
-            raise _Gone
-        body += message.get("body", b"")
-        if len(body) > limit:
-            raise _Refused(_too_large(limit))
-        if not message.get("more_body"):
-            return bytes(body)
-        message = await receive()
 
 
 def _too_large(limit: int) -> Response:
