@@ -23,7 +23,7 @@ from intaglio.types import SessionId
 
 __all__ = ["Readers", "make_api"]
 
-_After = Annotated[int, Query(ge=0, description="the last id of the page before")]
+_After = Annotated[int, Query(ge=0, le=2**63 - 1, description="the last id of the page before")]
 _Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 _Session = Annotated[str | None, Query(pattern=r"^[0-9a-fA-F]{32}$", description="a session id, 32 hex digits")]
 
