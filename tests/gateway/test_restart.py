@@ -238,3 +238,17 @@ def test_state_in_the_database_is_wrapped(world: World) -> None:
     connection.close()
     assert (session, epoch) == (channel.up.session, 2)
     assert channel.up.session not in state
+
+
+def test_a_store_that_takes_no_row_is_not_ready(world: World) -> None:
+    """An empty commit succeeds on a full disk, too."""
+    writing = (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
+
+    def deny(action: int, *_: object) -> int:
+        return sqlite3.SQLITE_DENY if action in writing else sqlite3.SQLITE_OK
+
+    with world.gateway() as dc:
+        dc.gateway._writer.submit(lambda connection: connection.set_authorizer(deny)).result()
+        assert dc.ask("GET", "/v1/health/ready").status == 503
+        dc.gateway._writer.submit(lambda connection: connection.set_authorizer(None)).result()
+        assert dc.ask("GET", "/v1/health/ready").status == 200

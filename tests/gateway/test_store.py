@@ -131,6 +131,23 @@ def test_an_error_of_the_database_costs_only_the_request_that_met_it(
     held.writer.close()
 
 
+def test_a_full_disk_is_one_line_in_the_log(held: Held, caplog: pytest.LogCaptureFixture) -> None:
+    def limit(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA max_page_count = 1")  # as many as there are
+
+    def fill(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO tokens VALUES (zeroblob(1000000), 0)")
+
+    held.go.set()
+    held.writer.submit(limit).result()
+    with pytest.raises(Unavailable):
+        held.writer.submit(fill).result()
+    (record,) = caplog.records
+    assert record.getMessage() == "transaction of 1 requests failed: database or disk is full"
+    assert record.exc_info is None
+    held.writer.close()
+
+
 def test_a_bug_costs_only_the_request_that_met_it(held: Held) -> None:
     def buggy(_: sqlite3.Connection) -> None:
         raise ZeroDivisionError

@@ -31,6 +31,8 @@ GROUP_BYTES = 8 << 20
 QUEUE_BYTES = 64 << 20
 """Message bytes that may wait for the writer. Beyond it a request is told to come back: the disk is the limit."""
 _WAL_PAGES = 4000
+_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+"""Primary result codes of SQLite that tell of the disk."""
 
 _log = logging.getLogger("intaglio.gateway.store")
 
@@ -155,10 +157,12 @@ class Writer:
 
     def _commit(self, connection: sqlite3.Connection, group: "list[_Ticket[object]]") -> None:
         """Everything together; if that fails, each by itself, so that an error costs the one request that met it."""
-        if self._attempt(connection, group) is None:
+        error = self._attempt(connection, group)
+        if error is None:
             return
         for ticket in group:
-            error = self._attempt(connection, [ticket])
+            if len(group) > 1:
+                error = self._attempt(connection, [ticket])
             if error is not None:
                 ticket.error = Unavailable("the store failed", retry_after=5)
 
@@ -178,7 +182,10 @@ class Writer:
         # Everything, because a bug that one request can reach must not stop the thread that all sessions need. It is
         # logged whole, nothing of the group is kept, and nobody was answered yet.
         except Exception as error:  # noqa: BLE001
-            _log.error("transaction of %d requests failed", len(group), exc_info=error)
+            if _world_is_to_blame(error):
+                _log.error("transaction of %d requests failed: %s", len(group), error)
+            else:
+                _log.error("transaction of %d requests failed", len(group), exc_info=error)
             for participant in self._participants:
                 participant.forget()
             if connection.in_transaction:
@@ -200,6 +207,11 @@ class Writer:
                 loop.call_soon_threadsafe(_resolve_all, tickets)
             except RuntimeError:  # the loop is closed: whoever waited is gone, and what they sent is stored
                 _log.info("%d answers have nobody to go to", len(tickets))
+
+
+def _world_is_to_blame(error: Exception) -> bool:
+    """A full or failing disk: one line a time says it all, and there may be many times until somebody frees it."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK
 
 
 def connect(path: Path) -> sqlite3.Connection:
