@@ -34,15 +34,15 @@ def test_the_data_centres_wish_is_a_least_wait() -> None:
 def test_refused_frames_make_room_for_newer_ones_and_the_log_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    refused = RefusedFrames(tmp_path / "refused", 250)
+    refused = RefusedFrames(tmp_path / "refused", 3 * 4096 - 1)
     for number in range(4):
         refused.keep(bytes([number]) * 100)
         refused.keep(bytes([number]) * 100)
     assert sorted(path.read_bytes()[0] for path in refused.files()) == [2, 3]
     assert refused.dropped == 2
     assert sum(record.levelno == logging.ERROR for record in caplog.records) == 2
-    refused.keep(b"x" * 1000)
-    assert [path.read_bytes() for path in refused.files()] == [b"x" * 1000]
+    refused.keep(b"x" * 9000)
+    assert [path.read_bytes() for path in refused.files()] == [b"x" * 9000]
 
 
 def test_the_shelf_keeps_hellos_by_session(tmp_path: Path) -> None:

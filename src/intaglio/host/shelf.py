@@ -55,6 +55,9 @@ class Shelf:
         return self._hellos / f"{session.hex()}.hello"
 
 
+_BLOCK = 4096
+
+
 class RefusedFrames:
     """A folder of frames that the data centre will not take: kept for a person to look at, up to a limit."""
 
@@ -63,19 +66,37 @@ class RefusedFrames:
         self._limit = limit_bytes
         self.dropped = 0
         """Frames deleted from here because the folder was full."""
+        self._sizes: dict[Path, int] | None = None
+        self._total = 0
 
     def keep(self, frame: bytes) -> None:
         """Named by content: the same frame refused twice is one file. The oldest make room, and the log says so."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        replace_file(self._folder / f"{hashlib.sha256(frame).hexdigest()[:32]}.frame", frame)
-        files = sorted((path.stat().st_mtime_ns, path.stat().st_size, path) for path in self.files())
-        total = sum(size for _, size, _ in files)
-        while total > self._limit and len(files) > 1:
-            _, size, oldest = files.pop(0)
-            oldest.unlink()
-            total -= size
+        path = self._folder / f"{hashlib.sha256(frame).hexdigest()[:32]}.frame"
+        replace_file(path, frame)
+        kept = self._kept()
+        self._total -= kept.pop(path, 0)
+        kept[path] = _on_disk(len(frame))
+        self._total += kept[path]
+        while self._total > self._limit and len(kept) > 1:
+            oldest = next(iter(kept))
+            oldest.unlink(missing_ok=True)  # a person may have taken it
+            self._total -= kept.pop(oldest)
             self.dropped += 1
             _log.error("refused frames take more than %d bytes: deleted %s", self._limit, oldest)
 
     def files(self) -> list[Path]:
         return list(self._folder.glob("*.frame"))
+
+    def _kept(self) -> dict[Path, int]:
+        """What each takes, the oldest first. Looked up once: a backlog of small frames may be refused one by one."""
+        if self._sizes is None:
+            found = sorted((path.stat().st_mtime_ns, path, path.stat().st_size) for path in self.files())
+            self._sizes = {path: _on_disk(size) for _, path, size in found}
+            self._total = sum(self._sizes.values())
+        return self._sizes
+
+
+def _on_disk(size: int) -> int:
+    """Bytes that a file takes."""
+    return -(-size // _BLOCK) * _BLOCK
