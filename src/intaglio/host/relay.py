@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 SPOOL_LIMIT = 256 * 1024 * 1024
 REFUSED_LIMIT = 64 * 1024 * 1024
 """Bytes on disk of each."""
+LONGEST_IDLE = 3600.0
+"""Seconds: a session's end may lie further ahead than threads can wait for."""
 DRAIN = 5.0
 """Seconds that leaving a relay waits for the last messages, while the data centre answers."""
 
@@ -295,7 +297,11 @@ class Relay:
                     self._idle()
             except Unavailable as error:
                 self._wait_out(error)
-            except (IntaglioError, OSError) as error:
+            except OSError as error:
+                # The disk. What it kept is in order, and it may have room again in a minute.
+                _log.error("the spool can't be written: %s", error)
+                self._wait_out(Unavailable(f"spool: {error}", retry_after=0))
+            except IntaglioError as error:
                 _log.exception("the relay stopped")
                 with self._changed:
                     self._failure = error
@@ -330,7 +336,8 @@ class Relay:
             self._changed.notify_all()
         # Whoever stops us sets `_stop` before the event that the loop may just have cleared.
         if not self._stop.is_set():
-            self._work.wait(self._keeper.due_in)
+            due = self._keeper.due_in
+            self._work.wait(None if due is None else min(due, LONGEST_IDLE))
 
     def _wait_out(self, error: Unavailable) -> None:
         seconds = self._backoff.next(error.retry_after)

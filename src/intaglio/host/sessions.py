@@ -82,6 +82,8 @@ class SessionKeeper:
         self._not_before = 0.0
         """When the next renewal may be tried, by our own clock."""
         self._backoff = Backoff()
+        self._owed: list[bytes] = []
+        """Frames that the enclave made on an Accept, until they are on disk: it makes them once."""
 
     @property
     def session(self) -> bytes | None:
@@ -134,7 +136,9 @@ class SessionKeeper:
 
     def care(self, courier: Courier) -> bool:
         """Begins a new session where one is due, or brings the live one's hello to the data centre. Gives whether
-        anything moved. Raises `Unavailable`."""
+        anything moved. Raises `Unavailable` and OSError."""
+        with self._lock:
+            self._store_owed()
         try:
             if self.due_in == 0.0:
                 return self._renewed()
@@ -177,7 +181,7 @@ class SessionKeeper:
             if live is None or live.session != session or live.accepted:
                 return
             try:
-                self._store(self._enclave.accept(accept))
+                self._owed += self._enclave.accept(accept)
                 live.renew_at = self._end_of_life()
             except EnclaveRefused as error:
                 _log.warning("session %s: the enclave refuses the Accept: %s", session.hex(), error)
@@ -188,6 +192,13 @@ class SessionKeeper:
                 live.accepted = True
                 self._attempts = 0
                 self._backoff.succeeded()
+            self._store_owed()
+
+    def _store_owed(self) -> None:
+        """Raises OSError, and still owes them then."""
+        if self._owed:
+            self._store(self._owed)
+            self._owed = []
 
     def rejected(self, session: bytes, error: HelloRejected) -> None:
         """For the courier."""

@@ -102,8 +102,9 @@ class Spool:
         try:
             _write_all(self._out, data)
             os.fsync(self._out)
-        except OSError:
-            # Half an entry may be there; whatever follows it would be taken for damage.
+        except BaseException:
+            # Half an entry may be there, or one that nobody counts (Ctrl-C): what follows would lie elsewhere
+            # than we believe.
             os.ftruncate(self._out, self._end - self._bases[-1])
             raise
         self._end += len(data)
