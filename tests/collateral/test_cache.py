@@ -108,6 +108,15 @@ def test_a_failing_service_is_not_asked_for_every_hello(kit: Kit, failure: Excep
     assert freshness(kit.get(NOON + RETRY_SECONDS)).fmspc == DEFAULT_FMSPC
 
 
+def test_a_failure_that_is_said_again_says_when_the_service_is_asked(kit: Kit) -> None:
+    """Else whoever has just repaired the service reads that it is still down."""
+    kit.service.failure = Unavailable("down")
+    with pytest.raises(Unavailable, match=r"^down$"):
+        kit.get()
+    with pytest.raises(Unavailable, match=r"^down \(not asked again for 50 s\)$"):
+        kit.get(NOON + 10)
+
+
 def test_strangers_names_fill_no_memory(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("intaglio.collateral.cache.MAX_PAUSES", 10)
     kit.service.failure = Unavailable("no such family")

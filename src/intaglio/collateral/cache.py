@@ -220,7 +220,8 @@ def _bridged(
         raise Malformed(failure.field, failure.problem) from failure
     what = str(failure) if failure else "the service offers only older collateral than the expired set that is held"
     retry = seconds if seconds is not None else failure.retry_after if failure else RETRY_SECONDS
-    raise Unavailable(what, retry_after=retry) from failure
+    waits = "" if seconds is None else f" (not asked again for {seconds} s)"
+    raise Unavailable(what + waits, retry_after=retry) from failure
 
 
 def _warn(rollback: Rollback) -> None:
