@@ -1,5 +1,6 @@
 """What people give a command by mistake: one line on stderr, the right exit status, nothing half done."""
 
+import errno
 import socket
 from pathlib import Path
 
@@ -67,3 +68,49 @@ def test_a_lab_that_can_not_listen_names_the_address(lab_folder: Path) -> None:
 def test_arguments_of_any_depth_are_a_usage_error() -> None:
     with pytest.raises(Usage):
         parse_call("get_size " + "[" * 200_000)
+
+
+@pytest.mark.parametrize("content", [b"\x00\xff", b"def (", b"[" * 300_000, b"mr_enclave = ['\n"])
+def test_what_no_enclave_would_run_is_not_measured(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "meter.py").write_bytes(content)
+    assert "not a Python script" in one_line(run("measure", tmp_path / "meter.py"), 2)
+
+
+def test_a_file_in_a_folders_place_is_named(workshop: Path, lab_folder: Path) -> None:
+    script, policy = workshop / "meter.py", workshop / "policy.toml"
+    policy.write_text(run("measure", script).out)
+    served = ("serve", "--policy", policy, "--keystore", workshop / "dc.key", "--key-file", workshop / "dc.secret")
+    ran = ("run", script, "-d", "http://127.0.0.1:9", "--lab", lab_folder, "--call", "get_size", "--spool", script)
+    for arguments in ((*served, "--store", script), ran, ("lab", "init", script)):
+        assert f"{script}: not a folder" in one_line(run(*arguments), 2)
+
+
+@pytest.mark.parametrize("damage", ["junk", "cut short", "altered"])
+def test_a_damaged_keystore_is_called_one(workshop: Path, damage: str) -> None:
+    keystore = workshop / "dc.key"
+    whole = keystore.read_bytes()
+    keystore.write_bytes(
+        {"junk": b"\xfe" * 90, "cut short": whole[:-9], "altered": whole[:-1] + bytes((whole[-1] ^ 1,))}[damage]
+    )
+    (workshop / "policy.toml").write_text(run("measure", workshop / "meter.py").out)
+    given = ["--policy", workshop / "policy.toml", "--keystore", keystore, "--key-file", workshop / "dc.secret"]
+    line = one_line(run("serve", *given, "--store", workshop / "store", "--collateral", workshop), 2)
+    assert f"{keystore}: not a keystore, or damaged" in line
+
+
+def test_an_interrupted_keygen_is_not_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ("keygen", "dc", "--out", tmp_path, "--key-file", tmp_path / "dc.secret")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        one_line(run(*given), 1)
+    assert not (tmp_path / "dc.key").exists()
+    assert run(*given).status == 0
+
+
+def test_an_unfinished_lab_says_so(tmp_path: Path) -> None:
+    (tmp_path / "lab" / "authority").mkdir(parents=True)
+    assert "not finished; remove it" in one_line(run("lab", "init", tmp_path / "lab"), 2)

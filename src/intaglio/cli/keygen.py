@@ -66,7 +66,13 @@ def keygen(
     if not out.is_dir():
         raise Usage(f"{out}: no such folder")
     pin = Keystore.create(keystore, audience or name, Suite(suite), keystore_secret(key_file, new=True))
-    public.write_text(pin.to_text(), "ascii")
+    try:
+        public.write_text(pin.to_text(), "ascii")
+    except BaseException:
+        # Nobody pins this identity yet, and one half of it would be in the way of the next try.
+        public.unlink(missing_ok=True)
+        keystore.unlink()
+        raise
     field("keystore", f"{keystore} (private, encrypted)")
     field("pin", f"{public} (public: goes into every enclave)")
     field("audience", pin.audience)

@@ -47,9 +47,13 @@ def init(
     names = platform or ["alpha"]
     if len(set(names)) != len(names) or not all(name.isidentifier() for name in names):
         raise Usage("platforms: need different names of letters, digits and underscores")
+    if folder.exists() and not folder.is_dir():
+        raise Usage(f"{folder}: not a folder; a lab is one")
     try:
         lab = Lab.create(folder, UnixTime(int(time.time())), platforms=[PlatformPlan(name) for name in names])
     except FileExistsError as error:
+        if not any((folder / "platforms").glob("*.json")):
+            raise Usage(f"{folder}: holds a lab that was not finished; remove it and try again") from error
         raise Usage(f"{folder}: holds a lab already, and a key is never overwritten") from error
     field("lab", folder)
     field("root", f"{folder / 'root.pem'} (for serve --lab)")

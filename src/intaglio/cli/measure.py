@@ -78,6 +78,7 @@ def measure(
         image = image_of(script, trust or [])
     except ValueError as error:
         raise Usage(str(error)) from error
+    _check_script(script, image.files[0].content)
     mr_enclave = image.mr_enclave().hex()
     comment = "" if sigstruct is None else f"  # signed by {_signer(sigstruct, mr_enclave)}"
     typer.echo(policy_table(workload, mr_enclave, comment), nl=False)
@@ -95,6 +96,17 @@ def policy_table(name: str, mr_enclave: str, comment: str = "") -> str:
     text = _TABLE.format(name=name, mr_enclave=mr_enclave, comment=comment, number=_EVALUATION_NUMBER)
     Policy.parse(text)
     return text
+
+
+def _check_script(path: Path, content: bytes) -> None:
+    """Raises `Usage` for what no enclave would run: a policy that names it would accept nothing."""
+    try:
+        compile(content, path.name, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        where = "" if error.lineno is None else f", line {error.lineno}"
+        raise Usage(f"{path}: not a Python script ({error.msg}{where})") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise Usage(f"{path}: not a Python script ({type(error).__name__})") from error
 
 
 def _signer(path: Path, mr_enclave: str) -> str:

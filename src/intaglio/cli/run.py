@@ -85,6 +85,8 @@ def run(
     if not script.is_file():
         raise Usage(f"{script}: no such file")
     check_url(data_centre)
+    if spool is not None and spool.exists() and not spool.is_dir():
+        raise Usage(f"{spool}: not a folder; a spool is one")
     command = None if lab is None else simulated(lab, platform, trust or [])
     with launch(script, command=command) as enclave:
         callable_names = enclave.calls()

@@ -84,6 +84,8 @@ def serve(
     _check(policy, lab or [])
     if not keystore.exists():
         raise Usage(f"{keystore}: no such keystore; make one with: intaglio keygen {keystore.stem}")
+    from intaglio.errors import Malformed  # noqa: PLC0415
+
     try:
         from intaglio.gateway import server  # noqa: PLC0415
         from intaglio.gateway.config import Settings  # noqa: PLC0415
@@ -92,6 +94,8 @@ def serve(
             raise
         raise Usage("the gateway is an extra; install it with: pip install 'intaglio[gateway]'") from error
     folder = store_folder(store)
+    if folder.exists() and not folder.is_dir():
+        raise Usage(f"{folder}: not a folder; the store is one")
     settings = Settings(
         folder=folder,
         keystore=keystore,
@@ -108,8 +112,11 @@ def serve(
     _start_log(quiet=quiet)
     # The server hands a signal on when it has stopped; the default for SIGTERM would skip the gateway's own farewell.
     signal.signal(signal.SIGTERM, _interrupt)
-    with suppress(KeyboardInterrupt):
-        server.serve(settings, started=lambda url: _announce(url, settings))
+    try:
+        with suppress(KeyboardInterrupt):
+            server.serve(settings, started=lambda url: _announce(url, settings))
+    except Malformed as error:  # the policy was read before: what is left is the keystore
+        raise Usage(f"{keystore}: not a keystore, or damaged: {error}") from error
     note("stopped; everything that was acknowledged is stored")
 
 
