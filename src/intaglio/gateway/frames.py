@@ -19,7 +19,7 @@ from intaglio.gateway.store.quarantine import Quarantine, Refusal
 from intaglio.gateway.store.rows import Insert
 from intaglio.gateway.store.writer import Work
 from intaglio.reasons import Reason
-from intaglio.session.channel import Opened
+from intaglio.session.channel import Opened, UpReceiver
 from intaglio.types import SessionId, UnixTime
 from intaglio.wire import cbor
 from intaglio.wire.content import Kind
@@ -132,7 +132,9 @@ class FrameIntake:
         try:
             if live is None:
                 return self._homeless(connection, parse_frame(data), at, remote)
-            opened = _opened(live, data)
+            if live.receiver is None:
+                return self._again(connection, live, parse_frame(data), at, remote)
+            opened = _opened(live.receiver, data)
         except Rejected as error:
             if error.reason is Reason.REPLAY and live is not None:
                 return self._again(connection, live, parse_frame(data), at, remote)
@@ -152,10 +154,10 @@ class FrameIntake:
     def _again(
         self, connection: sqlite3.Connection, live: LiveSession, frame: Frame, at: UnixTime, remote: str | None
     ) -> _Outcome:
-        """A frame whose number is stored: the same bytes are a duplicate. Other bytes that open are another frame
-        under one number; other bytes whose key is gone can't be told from a forgery."""
+        """A frame whose number is stored, or whose session's keys are gone: the same bytes are a duplicate. Other bytes
+        that open are another frame under one number; other bytes whose key is gone can't be told from a forgery."""
         stored = self._digests.get((live.row, frame.sequence))
-        if stored is None:
+        if stored is None and frame.sequence <= MAX_SEQUENCE:
             row = connection.execute(
                 "SELECT digest FROM frames WHERE session = ? AND direction = 0 AND sequence = ?",
                 (live.row, frame.sequence),
@@ -166,7 +168,9 @@ class FrameIntake:
             self._live.touch(live)
             self._quarantine.tally(Reason.REPLAY, live.session, at)
             return _Outcome.DUPLICATE
-        opens = live.receiver is not None and frame.epoch in live.receiver.epochs
+        if live.receiver is None:
+            return self._refuse(connection, frame.data, Reason.SESSION_ENDED, "its keys are destroyed", at, remote)
+        opens = frame.epoch in live.receiver.epochs
         reason = Reason.SEQUENCE_REUSED if opens else Reason.EPOCH_CLOSED
         return self._refuse(connection, frame.data, reason, "another frame is stored under its number", at, remote)
 
@@ -214,11 +218,9 @@ class FrameIntake:
         return _Outcome.REFUSED
 
 
-def _opened(live: LiveSession, data: bytes) -> Opened:
+def _opened(receiver: UpReceiver, data: bytes) -> Opened:
     """Raises `Rejected` or `Malformed` for a frame that does not belong in the store."""
-    if live.receiver is None:
-        raise Rejected(Reason.SESSION_ENDED, expected="a session whose keys are kept", found="keys destroyed")
-    opened = live.receiver.open(data)
+    opened = receiver.open(data)
     if opened.sequence > MAX_SEQUENCE:
         raise Malformed("frame.sequence", f"at most {MAX_SEQUENCE}, found {opened.sequence}")
     return opened

@@ -119,12 +119,12 @@ class HelloDesk:
         return Answer(200, self._accept(visit, opened, appraisal, appraisal.terms, expires))
 
     def _known(self, stored: StoredHello, visit: "_Visit") -> bytes:
-        """The stored Accept. Raises `Rejected` (SESSION_CONFLICT, SESSION_ENDED, OFFER_KEY_DESTROYED)."""
+        """The stored Accept. Raises `Rejected` (SESSION_CONFLICT, SESSION_ENDED). Whether the offer's key is gone makes
+        no difference: late frames of the session may still be taken, and their host asks before it brings them."""
         th, accept, expires_at, ended_at = stored
         if th != visit.th:
             raise Rejected(Reason.SESSION_CONFLICT, expected=th.hex(), found=visit.th.hex())
         if visit.at >= expires_at or ended_at is not None:
-            self._offers.opener(visit.hello.offer_hash, visit.at)
             raise Rejected(Reason.SESSION_ENDED, expected=f"before {expires_at}", found=visit.at)
         return accept
 
