@@ -9,6 +9,7 @@ import pytest
 from intaglio.cli.failure import Usage
 from intaglio.cli.run import parse_call
 from tests.cli.conftest import Ran, run
+from tests.cli.test_service import service
 
 
 def one_line(ran: Ran, status: int) -> str:
@@ -114,3 +115,19 @@ def test_an_interrupted_keygen_is_not_in_the_way(tmp_path: Path, monkeypatch: py
 def test_an_unfinished_lab_says_so(tmp_path: Path) -> None:
     (tmp_path / "lab" / "authority").mkdir(parents=True)
     assert "not finished; remove it" in one_line(run("lab", "init", tmp_path / "lab"), 2)
+
+
+def test_run_says_why_a_message_waits(workshop: Path, lab_folder: Path) -> None:
+    """The commonest mistake of all: nobody serves the collateral."""
+    policy, nothing = workshop / "policy.toml", workshop / "nothing"
+    policy.write_text(run("measure", workshop / "meter.py").out)
+    nothing.mkdir()
+    given = ["--policy", policy, "--keystore", workshop / "dc.key", "--key-file", workshop / "dc.secret"]
+    given += ["--store", workshop / "store", "--collateral", nothing, "--lab", lab_folder / "root.pem"]
+    with service("serve", *given, "--listen", "127.0.0.1:0") as (url, _):
+        spool = ("--lab", lab_folder, "--spool", workshop / "spool")
+        ran = run("run", workshop / "meter.py", "-d", url, *spool, "--call", "get_size")
+    assert ran.status == 0
+    assert "1 frame waits in the spool" in ran.err
+    assert "because: hello: answered 503 undecidable" in ran.err
+    assert "in the log of intaglio serve" in run("quarantine", "--store", workshop / "store").err

@@ -81,7 +81,7 @@ def _list(entries: "list[QuarantineEntry]", tallies: "list[Tally]", *, json: boo
         print_json({"entries": [_fields(each) for each in entries], "counted_only": counted})
         return
     if not entries:
-        note("nothing is in quarantine")
+        note("nothing is in quarantine; a hello that can't be decided yet is in the log of intaglio serve")
     else:
         headings = ("ID", "LAST SEEN (UTC)", "TIMES", "WHAT", "REASON", "SESSION", "FROM")
         table(headings, [_row(each) for each in entries])

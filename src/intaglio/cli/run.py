@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Self
 
 import typer
 
@@ -34,6 +34,27 @@ def add_to(app: typer.Typer) -> None:
 
 _YEAR = 366 * 86_400
 """Seconds: what is longer is a slip of the finger, and at some length no clock can wait for it."""
+
+
+class _LastTrouble(logging.Handler):
+    """Remembers why the relay tries again, which it tells its log only."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.said = ""
+        self._log = logging.getLogger("intaglio.host.relay")
+
+    def __enter__(self) -> Self:
+        self._log.setLevel(logging.INFO)
+        self._log.addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log.removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == logging.INFO:
+            self.said = record.getMessage()
 
 
 class Call(NamedTuple):
@@ -88,7 +109,7 @@ def run(
     if spool is not None and spool.exists() and not spool.is_dir():
         raise Usage(f"{spool}: not a folder; a spool is one")
     command = None if lab is None else simulated(lab, platform, trust or [])
-    with launch(script, command=command) as enclave:
+    with _LastTrouble() as trouble, launch(script, command=command) as enclave:
         callable_names = enclave.calls()
         if not calls:
             table(("CALLS",), [(name,) for name in callable_names])
@@ -109,7 +130,10 @@ def run(
             typer.echo(f"intaglio: the enclave refuses: {clean(str(error))}", err=True)
             raise typer.Exit(Exit.FAILED) from error
     if waiting:
-        warn(f"{waiting} frames wait in the spool" + (f" {spool}" if spool else "; the host's log says where it is"))
+        frames = "1 frame waits" if waiting == 1 else f"{waiting} frames wait"
+        warn(f"{frames} in the spool" + (f" {spool}" if spool else "; the host's log says where it is"))
+        if trouble.said:
+            warn(f"because: {trouble.said}")
     if refused:
         raise typer.Exit(Exit.FAILED)
 
