@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import typer
 
 from intaglio.cli.failure import Usage
 from intaglio.cli.run import parse_call
@@ -131,3 +132,12 @@ def test_run_says_why_a_message_waits(workshop: Path, lab_folder: Path) -> None:
     assert "1 frame waits in the spool" in ran.err
     assert "because: hello: answered 503 undecidable" in ran.err
     assert "in the log of intaglio serve" in run("quarantine", "--store", workshop / "store").err
+
+
+def test_interrupted_while_a_passphrase_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> str:
+        raise typer.Abort
+
+    monkeypatch.setattr("intaglio.cli.keygen.keystore_secret", interrupted)
+    assert run("keygen", "dc", "--out", tmp_path) == (130, "", "")
+    assert list(tmp_path.iterdir()) == []

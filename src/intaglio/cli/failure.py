@@ -50,7 +50,7 @@ class Commands(TyperGroup):
             if os.environ.get("INTAGLIO_DEBUG") == "1" or getattr(error, "errno", None) == errno.EPIPE:
                 raise
             raise typer.Exit(report(error)) from error
-        except KeyboardInterrupt as interrupt:
+        except (KeyboardInterrupt, typer.Abort) as interrupt:  # Abort: Ctrl-C while a passphrase was asked for
             raise typer.Exit(Exit.INTERRUPTED) from interrupt
 
 
