@@ -108,7 +108,9 @@ class Quarantine:
             sum(used[1] for used in sizes.values()) + size > self._room
             or sum(used[0] for used in sizes.values()) >= MAX_ROWS
         ):
-            noisiest = max(sizes, key=lambda reason: sizes[reason][1])
+            # By what is short: a flood of tiny rows must not push out a few large ones.
+            rows = sum(used[0] for used in sizes.values()) >= MAX_ROWS
+            noisiest = max(sizes, key=lambda reason: sizes[reason][0 if rows else 1])
             gone = connection.execute(
                 "DELETE FROM quarantine WHERE id IN (SELECT id FROM quarantine WHERE reason = ? ORDER BY id LIMIT ?)"
                 " RETURNING size, count",
