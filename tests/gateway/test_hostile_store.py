@@ -18,10 +18,13 @@ class FailingDisk(sqlite3.Connection):
     """Says that the disk is full when it is asked to COMMIT, as SQLite does, while `full` is set."""
 
     full = False
+    broken = False
 
     def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
         if FailingDisk.full and sql == "COMMIT":
             raise sqlite3.OperationalError("database or disk is full")
+        if FailingDisk.broken and sql == "ROLLBACK":
+            raise sqlite3.OperationalError("disk I/O error")
         return super().execute(sql, *arguments)
 
 
@@ -83,3 +86,20 @@ def test_a_database_that_can_not_be_opened_leaves_nobody_waiting(
     with pytest.raises(Unavailable):
         writer.submit(lambda _: None)
     writer.close()
+
+
+def test_a_roll_back_that_fails_leaves_nobody_waiting(
+    world: World, disk: type[FailingDisk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that writes ends then; whoever waits for it must hear of that, and so must whoever comes later."""
+    with world.gateway() as dc:
+        _, channel = dc.session()
+        disk.full = True
+        monkeypatch.setattr(FailingDisk, "broken", True)
+        for _ in range(2):
+            assert dc.frames(channel.farewell).status == 503
+        assert dc.ask("GET", "/v1/health/ready").status == 503
+    disk.full = False
+    monkeypatch.setattr(FailingDisk, "broken", False)
+    with world.gateway() as dc:
+        assert dc.frames(channel.farewell).json == told(stored=1)

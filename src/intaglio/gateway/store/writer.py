@@ -114,6 +114,7 @@ class Writer:
             self._queue.put(ticket)  # type: ignore[arg-type]  # a queue of tickets of every type
 
     def _run(self) -> None:
+        group: list[_Ticket[object]] = []
         try:
             with closing(connect(self._path)) as connection:
                 going = True
@@ -122,21 +123,22 @@ class Writer:
                     if group:
                         self._commit(connection, group)
                         self._settle(group)
+                        group = []
         except sqlite3.Error as error:
             _log.critical("the store can't be written any more: %s", error)
         finally:
-            self._refuse_all()
+            self._refuse_all(group)
 
-    def _refuse_all(self) -> None:
-        """Whatever ends the thread: nobody is left waiting for it."""
+    def _refuse_all(self, left: "list[_Ticket[object]]") -> None:
+        """Whatever ends the thread: nobody is left waiting for it. `left`: of the group that it could not settle."""
         with self._lock:
             self._closed = True
-        left: list[_Ticket[object]] = []
         while not self._queue.empty():
             ticket = self._queue.get_nowait()
             if ticket is not None:
-                ticket.error = Unavailable("the gateway is stopping", retry_after=5)
                 left.append(ticket)
+        for ticket in left:
+            ticket.error = Unavailable("the gateway is stopping", retry_after=5)
         self._settle(left)
 
     def _gather(self) -> "tuple[list[_Ticket[object]], bool]":
