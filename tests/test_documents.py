@@ -113,10 +113,10 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "INTAGLIO_PASSPHRASE": "correct horse battery staple"}
 
 
-def python(folder: Path, source: str) -> str:
+def python(folder: Path, source: str, *arguments: str) -> str:
     """Runs a script in `folder` as a reader would, and gives what it printed."""
     (folder / "app.py").write_text(source, "utf-8")
-    command = [sys.executable, "app.py"]
+    command = [sys.executable, "app.py", *arguments]
     ran = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, env=environment(), timeout=60, check=False
     )
@@ -173,3 +173,14 @@ def test_the_tutorial_carries_a_value_and_catches_the_cheat(first: Path) -> None
         assert "FRAME_AUTHENTICATION" in run("quarantine").out
         (first / "meter.py").write_text(replaced(meter, "return 100", "return 200"), "utf-8")
         assert "WRONG_MEASUREMENT" in run("run", "meter.py", "-d", address, "--lab", "lab", "--call", "get_size").err
+
+
+def test_the_examples_run_as_their_page_says(first: Path) -> None:
+    command = re.search(r"^    python app\.py http://127\.0\.0\.1:8080 (.*)$", page("examples/README.md"), re.MULTILINE)
+    assert command is not None
+    with data_centre(first, page("examples/meter.py")) as address:
+        said = python(first, page("examples/app.py"), address, *shlex.split(command[1]))
+        assert [line.rpartition(" ")[2] for line in said.splitlines()] == ["stored"] * 3
+        shown = run("records").out
+    assert "48213.5" in shown
+    assert "no meter A-9999" in shown
