@@ -141,3 +141,11 @@ def test_interrupted_while_a_passphrase_is_asked_for(tmp_path: Path, monkeypatch
     monkeypatch.setattr("intaglio.cli.keygen.keystore_secret", interrupted)
     assert run("keygen", "dc", "--out", tmp_path) == (130, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_certificate_is_not_decoded_as_base64(tmp_path: Path) -> None:
+    pem = tmp_path / "root.pem"
+    pem.write_text("-----BEGIN CERTIFICATE-----\nMIICjzCCAjSgAwIBAgIUImUM1lqdNInzg7SV\n-----END CERTIFICATE-----\n")
+    ran = run("verify", pem)
+    assert ran.status == 1
+    assert "(raw, " in ran.out

@@ -15,6 +15,8 @@ MAX_FILE = 16 << 20
 
 _HEX = re.compile(rb"(?:0[xX])?((?:[0-9A-Fa-f]{2})+)")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
+_PEM = b"-----BEGIN"
+"""Its dashes are letters of URL-safe base64, so that a whole certificate would be decoded to nonsense."""
 _SHORTEST = 16
 """Bytes of text: below that, anything is hexadecimal by accident."""
 
@@ -41,7 +43,7 @@ def dearmoured(data: bytes) -> tuple[bytes, str]:
     Bytes that are no text, and text that is neither, are returned as they are.
     """
     text = b"".join(data.split())
-    if len(text) < _SHORTEST:
+    if len(text) < _SHORTEST or text.startswith(_PEM):
         return data, "raw"
     found = _HEX.fullmatch(text)
     if found:
