@@ -72,6 +72,10 @@ class Appraiser(Protocol):
     def appraise(self, evidence: bytes, report_data: ReportData, at: UnixTime) -> Appraisal:
         """Raises `Unavailable` where collateral can't be had, `Malformed` for bytes that are no evidence."""
 
+    def review(self, evidence: bytes, collateral: bytes | None, at: UnixTime) -> Appraisal:
+        """What today's policy says of stored evidence, as of `at` and with the collateral (nine-field JSON) of that
+        time. The binding to the session was proven when it was accepted. Raises `Malformed`."""
+
 
 class _Family(NamedTuple):
     fmspc: str
@@ -122,6 +126,12 @@ class EvidenceAppraiser:
             raise Malformed("evidence", "no verdict")
         verdict = self._policy.appraise(verdict, report_data=report_data, pin_hash=self._pin_hash)
         return Appraisal(verdict, self._terms(verdict), collateral)
+
+    def review(self, evidence: bytes, collateral: bytes | None, at: UnixTime) -> Appraisal:
+        parsed = SgxCollateral.parse_json(collateral) if collateral is not None else None
+        genuine = self._verifier.verify(evidence, parsed, at)
+        verdict = self._policy.appraise(genuine, report_data=None, pin_hash=self._pin_hash)
+        return Appraisal(verdict, self._terms(verdict), parsed)
 
     def _terms(self, verdict: Verdict) -> Terms | None:
         if verdict.decision is not Decision.ACCEPTED or verdict.workload is None:

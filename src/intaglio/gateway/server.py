@@ -34,6 +34,7 @@ from intaglio.gateway.keystore import Keystore
 from intaglio.gateway.live import LiveSessions
 from intaglio.gateway.offers import OfferBook
 from intaglio.gateway.pending import PendingSessions
+from intaglio.gateway.review import review_sessions
 from intaglio.gateway.store.migrate import migrate
 from intaglio.gateway.store.quarantine import Quarantine
 from intaglio.gateway.store.sessions import end_simulated
@@ -105,6 +106,7 @@ class Gateway:
             writer.start()
             self._housekeeping.open(self.clock())
             self._leave_the_lab()
+            review_sessions(writer, judge, self.clock())
             offers.open(self.clock())
             hashes = token_hashes(writer, settings.token_file, self.clock())
         except BaseException:
