@@ -71,3 +71,14 @@ def test_the_same_policy_judges_nobody_again(world: World) -> None:
     with sqlite3.connect(world.settings.database) as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (0,)
     connection.close()
+
+
+def test_evidence_that_was_altered_in_the_database_ends_its_session_and_no_start(world: World) -> None:
+    with world.gateway() as dc:
+        guest, _ = dc.session()
+    with sqlite3.connect(world.settings.database) as connection:
+        connection.execute("UPDATE collateral SET bytes = x'00'")
+    connection.close()
+    _policy(world, name='"the-meter"')
+    with world.gateway() as dc:
+        assert dc.hello(guest.hello).json["reasons"] == ["SESSION_ENDED"]

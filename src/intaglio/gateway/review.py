@@ -11,8 +11,10 @@ import sqlite3
 from dataclasses import dataclass
 from functools import partial
 
+from intaglio.errors import Malformed
 from intaglio.gateway.appraisal import Appraiser
 from intaglio.gateway.store.writer import Writer
+from intaglio.reasons import Reason
 from intaglio.types import UnixTime
 
 __all__ = ["review_sessions"]
@@ -71,7 +73,11 @@ def _batch(connection: sqlite3.Connection, policy: bytes, at: UnixTime, last: in
 
 def _judge(live: _Live, appraiser: Appraiser, at: UnixTime) -> _Change | None:
     """None where the session may go on as it is."""
-    review = appraiser.review(live.evidence, live.collateral, live.accepted_at)
+    try:
+        review = appraiser.review(live.evidence, live.collateral, live.accepted_at)
+    except Malformed as error:  # altered in the database: it must not keep the gateway from starting
+        _log.error("stored evidence can't be read session=%s: %s", live.session.hex(), error)
+        return _Change(live, at, (Reason.MALFORMED_EVIDENCE.name,))
     if review.terms is None:
         names = tuple(reason.name for reason in review.verdict.reasons)
         _log.warning("session ended by policy session=%s reasons=%s", live.session.hex(), ",".join(names))
