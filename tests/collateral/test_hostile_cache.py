@@ -22,7 +22,7 @@ def test_without_room_on_disk_collateral_still_serves_this_process(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache, "_replace", full)
+    monkeypatch.setattr(cache, "replace_private", full)
     first = kit.get()
     assert kit.get() is first
     assert kit.service.fetches == 1

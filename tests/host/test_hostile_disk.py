@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from intaglio.host import Receipt, Relay, files, shelf
+from intaglio import files
+from intaglio.host import Receipt, Relay, shelf
 from intaglio.host.relay import Fate
 from intaglio.host.spool import Spool
 from tests.host.enclave import LocalEnclave, local_enclave
@@ -51,8 +52,8 @@ def test_a_disk_that_was_full_for_a_moment_does_not_end_delivery(
     """The position that is delivered could not be written: it is delivered again, which is harmless."""
     with Relay(enclave, url, spool=tmp_path, pause=lambda *_: None) as relay:
         relay.flush(10)
-        full = failing(3, files.replace_file, lambda path: path.name == "acknowledged")
-        monkeypatch.setattr("intaglio.host.spool.replace_file", full)
+        full = failing(3, files.replace_private, lambda path: path.name == "acknowledged")
+        monkeypatch.setattr("intaglio.host.spool.replace_private", full)
         relay.call("echo", 1)
         assert relay.flush(10) == 0
         assert relay.call("echo", 2) == STORED
@@ -65,8 +66,8 @@ def test_a_full_disk_loses_no_refused_frame(
     with Relay(enclave, url, spool=tmp_path, pause=lambda *_: None) as relay:
         assert relay.call("echo", 0) == STORED
         gateway.next_answers["/v1/frames"] = [frames_answer(403, refused=[0])] * 4
-        full = failing(3, files.replace_file, lambda path: path.suffix == ".frame")
-        monkeypatch.setattr(shelf, "replace_file", full)
+        full = failing(3, files.replace_private, lambda path: path.suffix == ".frame")
+        monkeypatch.setattr(shelf, "replace_private", full)
         message = enclave.call("echo", 1)
         relay.send(message)
         assert relay.flush(10) == 0

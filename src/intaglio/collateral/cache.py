@@ -7,9 +7,7 @@ verifies and finds a set forged calls `forget`.
 """
 
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Protocol
 
 from intaglio.collateral.source import Freshness, Issue, freshness, read_collateral
 from intaglio.errors import Malformed, Unavailable
+from intaglio.files import replace_private
 from intaglio.types import UnixTime
 from intaglio.wire.collateral import SgxCollateral
 
@@ -177,7 +176,7 @@ class CachedSource:
         self._pauses.pop(key, None)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            _replace(self._path(key), offered.collateral.encode_json())
+            replace_private(self._path(key), offered.collateral.encode_json())
         except OSError as error:  # a full disk: what was fetched serves this process all the same
             _log.error("collateral %s can't be kept: %s", self._path(key), error)
 
@@ -226,17 +225,3 @@ def _bridged(
 
 def _warn(rollback: Rollback) -> None:
     _log.warning("collateral rollback: %s", rollback)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Atomically: a reader, or a crash, finds the old file or the new one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

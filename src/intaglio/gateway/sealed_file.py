@@ -11,7 +11,6 @@ the ciphertext's own tag does.
 import hmac
 import os
 import stat
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,11 +21,12 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from intaglio.errors import Malformed
+from intaglio.files import create_private, replace_private
 from intaglio.gateway.config import Misconfigured
 from intaglio.types import Draw
 from intaglio.wire import cbor
 
-__all__ = ["KeyFile", "Passphrase", "SealedFile", "read_private", "replace_private", "write_private"]
+__all__ = ["KeyFile", "Passphrase", "SealedFile", "read_private"]
 
 _LABEL = cbor.LABEL_PREFIX + "sealed-file"
 _ITERATIONS, _LANES, _MEMORY = 3, 4, 64 * 1024
@@ -59,7 +59,7 @@ class KeyFile:
     @classmethod
     def create(cls, path: Path, draw: Draw = os.urandom) -> "KeyFile":
         """Raises FileExistsError: a key is never overwritten."""
-        write_private(path, draw(_KEY_FILE))
+        create_private(path, draw(_KEY_FILE))
         return cls(path)
 
     def read(self) -> bytes:
@@ -88,7 +88,7 @@ class SealedFile:
         if isinstance(secret, Passphrase):
             kdf = ["argon2id", draw(16), _ITERATIONS, _LANES, _MEMORY]
         file = cls(path, kdf, _derive(kdf, secret, path), draw)
-        write_private(path, file._sealed(content))
+        create_private(path, file._sealed(content))
         return file
 
     @classmethod
@@ -143,44 +143,6 @@ def read_private(path: Path) -> bytes:
             raise Misconfigured(f"{path}: mode {mode:04o} lets others read it; chmod 600 {path}")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read()
-    finally:
-        os.close(descriptor)
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """A new file, mode 0600 from its first byte, on disk when this returns. Raises FileExistsError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def replace_private(path: Path, content: bytes) -> None:
-    """Puts `content` at `path`, mode 0600: after a crash there is the old file or the new one, whole."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Without it a rename may be forgotten in a power cut, although the file's bytes are on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from secrets import token_urlsafe
 
-from intaglio.gateway.sealed_file import replace_private
+from intaglio.files import replace_private
 from intaglio.gateway.store.writer import Writer
 from intaglio.types import UnixTime
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from intaglio.host.files import replace_file
+from intaglio.files import replace_private
 
 __all__ = ["RefusedFrames", "Shelf"]
 
@@ -22,7 +22,7 @@ class Shelf:
         self._hellos.mkdir(mode=0o700, exist_ok=True)
 
     def put_hello(self, session: bytes, hello: bytes) -> None:
-        replace_file(self._path(session), hello)
+        replace_private(self._path(session), hello)
 
     def hello(self, session: bytes) -> bytes | None:
         """None where it is not here: it was delivered long ago, or made by somebody else."""
@@ -42,7 +42,7 @@ class Shelf:
         self._path(session).unlink(missing_ok=True)
 
     def put_offer(self, offer: bytes) -> None:
-        replace_file(self._offer, offer)
+        replace_private(self._offer, offer)
 
     def offer(self) -> bytes | None:
         """The newest offer that was ever fetched into this folder. Whether it is too old is the enclave's to say."""
@@ -73,7 +73,7 @@ class RefusedFrames:
         """Named by content: the same frame refused twice is one file. The oldest make room, and the log says so."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         path = self._folder / f"{hashlib.sha256(frame).hexdigest()[:32]}.frame"
-        replace_file(path, frame)
+        replace_private(path, frame)
         kept = self._kept()
         self._total -= kept.pop(path, 0)
         kept[path] = _on_disk(len(frame))

@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Self
 
 from intaglio.errors import Malformed
+from intaglio.files import replace_private, sync_folder
 from intaglio.host.errors import SpoolDamaged, SpoolFull, SpoolInUse
-from intaglio.host.files import replace_file, sync_folder
 
 __all__ = ["HEAD", "Entry", "Spool"]
 
@@ -135,7 +135,7 @@ class Spool:
 
     def acknowledge(self, position: int, count: int) -> None:
         """`count` entries, all before `position`, are delivered (or kept elsewhere): forgets them, for good."""
-        replace_file(self.folder / "acknowledged", f"{position}\n".encode())
+        replace_private(self.folder / "acknowledged", f"{position}\n".encode())
         self._acknowledged = position
         self.pending -= count
         while len(self._bases) > 1 and self._bases[1] <= position:
@@ -208,7 +208,7 @@ class Spool:
     def _move_aside(self, position: int, data: bytes) -> None:
         folder = self.folder / "damaged"
         folder.mkdir(mode=0o700, exist_ok=True)
-        replace_file(folder / f"{position:020d}.bytes", data)
+        replace_private(folder / f"{position:020d}.bytes", data)
         self._report(position, f"{len(data)} bytes moved to damaged/")
 
     def _report(self, position: int, what: str) -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import load_pem_x509_certificate
 
-from intaglio.sim.files import write_private
+from intaglio.files import create_private
 from intaglio.sim.pck import PckFacts, sgx_extension
 from intaglio.sim.pki import DAY, YEAR, Ca, Holder, Plan, issue, issue_root, pem_chain
 from intaglio.sim.signing import generate_vendor_key, load_vendor_key, save_vendor_key
@@ -78,7 +78,7 @@ class Authority:
         already."""
         for name, holder in self._holders().items():
             key = holder.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            write_private(folder / f"{name}.key", key)
+            create_private(folder / f"{name}.key", key)
             (folder / f"{name}.pem").write_text(holder.pem, "ascii")
         save_vendor_key(self.quoting_signer, folder / "quoting-signer.key")
 

@@ -24,7 +24,7 @@ MAX_FILE = 16 << 20
 """Bytes of one file in an image. It is read whole, and a device has no end worth waiting for."""
 
 SDK_ROOMS = ("errors.py", "reasons.py", "types.py", "wire", "verify", "session", "attest", "enclave")
-"""What runs inside. The untrusted rooms (host, gateway, cli, sim, collateral) may change without a new
+"""What runs inside. The untrusted rooms (host, gateway, cli, sim, collateral, files) may change without a new
 measurement."""
 
 

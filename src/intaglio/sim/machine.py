@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from intaglio.errors import Malformed
+from intaglio.files import replace_private
 from intaglio.sim.cpu import Enclave, LaunchOptions, Processor
-from intaglio.sim.files import replace_file
 from intaglio.sim.measure import Image
 from intaglio.sim.pck import PckFacts
 from intaglio.sim.pki import Ca
@@ -59,7 +59,7 @@ class PlatformRecord:
             "qe": self.qe.hex(),
             "pce": self.pce.hex(),
         }
-        replace_file(path, json.dumps(value, indent=1).encode("ascii"))
+        replace_private(path, json.dumps(value, indent=1).encode("ascii"))
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from intaglio.sim.files import write_private
+from intaglio.files import create_private
 from intaglio.types import Measurement, UnixTime
 from intaglio.wire.sgx import AttributeFlag, Attributes
 from intaglio.wire.sigstruct import Sigstruct
@@ -64,7 +64,7 @@ def generate_vendor_key() -> rsa.RSAPrivateKey:
 
 def save_vendor_key(key: rsa.RSAPrivateKey, path: Path) -> None:
     """PKCS#8 PEM, readable by its owner only. Raises FileExistsError rather than replace a key."""
-    write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    create_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def load_vendor_key(path: Path) -> rsa.RSAPrivateKey:

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509 import load_pem_x509_certificates
 
 from intaglio.errors import Malformed
+from intaglio.files import replace_private
 from intaglio.sim.authority import Authority
 from intaglio.sim.cpu import Processor
-from intaglio.sim.files import replace_file
 from intaglio.sim.machine import Machine, PlatformRecord
 from intaglio.sim.pck import PckFacts
 from intaglio.sim.pcs import Pcs, Published, Update
@@ -178,7 +178,7 @@ class Lab:
         """What the PCS serves from now on, in every process that shares the folder."""
         self.published = published
         if self.folder is not None:
-            replace_file(self.folder / "published.json", json.dumps(published.to_json(), indent=1).encode("ascii"))
+            replace_private(self.folder / "published.json", json.dumps(published.to_json(), indent=1).encode("ascii"))
 
     def revoke_pck(self, name: str) -> None:
         """Puts the platform's PCK certificate on its issuer's CRL."""

@@ -1,0 +1,56 @@
+"""Files that are there whole or not at all, on disk when a function returns, readable by their owner alone.
+
+Never loaded in an enclave, which has no disk that it could trust.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+__all__ = ["create_private", "replace_private", "sync_folder"]
+
+
+def create_private(path: Path, content: bytes) -> None:
+    """A new file, mode 0600 from its first byte. Raises FileExistsError: a key is never overwritten. Where writing
+    fails, the name is free again."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        _fill(descriptor, content)
+        sync_folder(path.parent)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Puts `content` at `path`, mode 0600: a reader, or a crash, finds the old file or the new one, never a mixture.
+
+    Several processes may do it at once. What a crash leaves behind has a name of its own (`.NAME.` and a random end),
+    and is in nobody's way.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        _fill(descriptor, content)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes names that were created or replaced in `folder` survive a power loss: that a file's bytes are on disk says
+    nothing of its name."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fill(descriptor: int, content: bytes) -> None:
+    """Writes and closes."""
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
