@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from threading import Thread
+from threading import Event, Semaphore, Thread
 
 import pytest
 
+from intaglio.errors import Unavailable
 from intaglio.gateway.config import Misconfigured
+from intaglio.gateway.housekeeping import Housekeeping
 from intaglio.gateway.keystore import Keystore
 from intaglio.gateway.query import Reader
 from intaglio.gateway.server import Gateway
 from intaglio.session.enclave import EnclaveChannel
+from intaglio.types import UnixTime
 from intaglio.wire import cbor
 from intaglio.wire.content import Record
 from tests.conftest import ROOT
@@ -252,3 +255,41 @@ def test_a_store_that_takes_no_row_is_not_ready(world: World) -> None:
         assert dc.ask("GET", "/v1/health/ready").status == 503
         dc.gateway._writer.submit(lambda connection: connection.set_authorizer(None)).result()
         assert dc.ask("GET", "/v1/health/ready").status == 200
+
+
+@pytest.mark.parametrize("failure", [KeyError("a bug"), Unavailable("the store failed", retry_after=5)])
+def test_housekeeping_outlives_whatever_it_meets(
+    world: World, failure: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without its thread offers and keys would grow old, and nobody would be told."""
+    turn, turns, mended = Housekeeping.turn, Semaphore(0), Event()
+
+    def failing(self: Housekeeping, at: UnixTime) -> None:
+        turns.release()
+        if not mended.is_set():
+            raise failure
+        turn(self, at)
+
+    def two_more_turns() -> bool:
+        """What the first of them found is known once the second began."""
+        while turns.acquire(blocking=False):
+            pass
+        return all(turns.acquire(timeout=10) for _ in range(2))
+
+    monkeypatch.setattr(Housekeeping, "turn", failing)
+    monkeypatch.setattr("intaglio.gateway.server.EVERY", 0.01)
+    with world.gateway() as dc:
+        assert two_more_turns()
+        reply = dc.ask("GET", "/v1/health/ready")
+        assert (reply.status, reply.json) == (503, {"status": "not ready: housekeeping failed"})
+        mended.set()
+        assert two_more_turns()
+        assert dc.ask("GET", "/v1/health/ready").status == 200
+        (old,) = Keystore.open(world.settings.keystore, world.settings.secret).wrapping
+        world.clock.now = NOON + DAY
+        assert two_more_turns()
+        (new,) = Keystore.open(world.settings.keystore, world.settings.secret).wrapping
+        assert new.number > old.number
+    logged = [record for record in caplog.records if record.getMessage().startswith("housekeeping failed")]
+    assert {record.levelname for record in logged} == {"ERROR"}
+    assert all(str(failure) in caplog.text and bool(r.exc_info) is isinstance(failure, KeyError) for r in logged)

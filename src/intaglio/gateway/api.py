@@ -49,8 +49,10 @@ class Readers:
             reader.close()
 
 
-def make_api(readers: Readers, token_hashes: frozenset[bytes], clock: Clock, ready: Callable[[], bool]) -> FastAPI:
-    """`token_hashes`: SHA-256 of the tokens that open it."""
+def make_api(
+    readers: Readers, token_hashes: frozenset[bytes], clock: Clock, trouble: Callable[[], str | None]
+) -> FastAPI:
+    """`token_hashes`: SHA-256 of the tokens that open it. `trouble`: why the gateway is not ready, or None."""
     app = FastAPI(
         title="Intaglio gateway",
         version="1",
@@ -67,13 +69,13 @@ def make_api(readers: Readers, token_hashes: frozenset[bytes], clock: Clock, rea
         if not any([hmac.compare_digest(digest, known) for known in token_hashes]):  # noqa: C419
             raise HTTPException(401, "need a bearer token", {"WWW-Authenticate": "Bearer"})
 
-    _add_health(app, ready)
+    _add_health(app, trouble)
     _add_records(app, readers, [Depends(authorised)])
     _add_quarantine(app, readers, clock, [Depends(authorised)])
     return app
 
 
-def _add_health(app: FastAPI, ready: Callable[[], bool]) -> None:
+def _add_health(app: FastAPI, trouble: Callable[[], str | None]) -> None:
     @app.get("/v1/health/live")
     async def live() -> models.Health:
         """The process answers."""
@@ -81,9 +83,9 @@ def _add_health(app: FastAPI, ready: Callable[[], bool]) -> None:
 
     @app.get("/v1/health/ready", responses={503: {"model": models.Health}})
     async def is_ready() -> JSONResponse:
-        """It can also store."""
-        good = await asyncio.to_thread(ready)
-        return JSONResponse({"status": "ok" if good else "not ready"}, 200 if good else 503)
+        """It can also store, and its last housekeeping succeeded."""
+        found = await asyncio.to_thread(trouble)
+        return JSONResponse({"status": f"not ready: {found}" if found else "ok"}, 503 if found else 200)
 
 
 def _add_records(app: FastAPI, readers: Readers, guard: list[object]) -> None:

@@ -87,6 +87,7 @@ class Gateway:
         self._executor = ThreadPoolExecutor(settings.hello_workers, thread_name_prefix="intaglio-hello")
         self._readers = Readers(settings.database)
         self._stop = Event()
+        self._overdue = False
         self._assemble(keystore, judge, draw)
 
     def _assemble(self, keystore: Keystore, judge: Appraiser, draw: Draw) -> None:
@@ -112,7 +113,7 @@ class Gateway:
         except BaseException:
             self.close()
             raise
-        api = make_api(self._readers, hashes, self.clock, self._ready)
+        api = make_api(self._readers, hashes, self.clock, self._trouble)
         self.app = Application(offers, desk, intake, quarantine, writer, self._executor, self.clock, api)
         self._keeper = Thread(target=self._keep, name="intaglio-housekeeping", daemon=True)
         self._keeper.start()
@@ -129,6 +130,7 @@ class Gateway:
     def turn(self) -> None:
         """Does now what housekeeping would do within a minute. Raises `Unavailable`."""
         self._housekeeping.turn(self.clock())
+        self._overdue = False
 
     def close(self) -> None:
         """Stops taking work, commits what was taken, and writes back what a restart would have to find out. Doing it
@@ -161,15 +163,22 @@ class Gateway:
             try:
                 self.turn()
             except (IntaglioError, OSError) as error:
+                self._overdue = True
                 _log.error("housekeeping failed, trying again in %d s: %s", EVERY, error)
+            # Everything, because a bug must not stop the thread without which offers and keys silently grow old. It is
+            # logged whole, and what is due stays due.
+            except Exception:  # noqa: BLE001
+                self._overdue = True
+                _log.exception("housekeeping failed, trying again in %d s", EVERY)
 
-    def _ready(self) -> bool:
-        """Whether the writer takes and commits a row. An empty commit would succeed on a full disk, too."""
+    def _trouble(self) -> str | None:
+        """Why the gateway is not ready: the writer must take and commit a row (an empty commit would succeed on a full
+        disk, too), and the last housekeeping have succeeded."""
         try:
             self._writer.submit(_touch).result(_READY_SECONDS)
         except (Unavailable, TimeoutError):
-            return False
-        return True
+            return "the store takes nothing"
+        return "housekeeping failed" if self._overdue else None
 
 
 def _touch(connection: sqlite3.Connection) -> None:
