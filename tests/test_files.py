@@ -3,12 +3,13 @@
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from intaglio.files import create_private, replace_private
+from intaglio.files import create_private, remove_leftovers, replace_private
 
 Write = Callable[[Path, bytes], None]
 BOTH = pytest.mark.parametrize("write", [create_private, replace_private])
@@ -146,3 +147,14 @@ def test_what_a_crash_left_is_in_nobodys_way(tmp_path: Path) -> None:
     before = names(tmp_path)
     replace_private(tmp_path / "state", b"new")
     assert names(tmp_path) == sorted([*before, "state"])
+
+
+def test_what_a_crash_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    descriptor, left = tempfile.mkstemp(dir=tmp_path, prefix=".keystore.")
+    os.close(descriptor)
+    others = [tmp_path / name for name in ("keystore", "keystore.lock", ".keystore.swp", ".other.abcdefgh")]
+    for other in others:
+        other.write_bytes(b"")
+    remove_leftovers(tmp_path, "keystore")
+    assert not Path(left).exists()
+    assert sorted(tmp_path.iterdir()) == sorted(others)

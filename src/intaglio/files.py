@@ -7,7 +7,10 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["create_private", "replace_private", "sync_folder"]
+__all__ = ["create_private", "remove_leftovers", "replace_private", "sync_folder"]
+
+_RANDOM = 8
+"""Characters that `tempfile.mkstemp` puts at the end of a name."""
 
 
 def create_private(path: Path, content: bytes) -> None:
@@ -26,7 +29,7 @@ def replace_private(path: Path, content: bytes) -> None:
     """Puts `content` at `path`, mode 0600: a reader, or a crash, finds the old file or the new one, never a mixture.
 
     Several processes may do it at once. What a crash leaves behind has a name of its own (`.NAME.` and a random end),
-    and is in nobody's way.
+    and is in nobody's way; `remove_leftovers` is for whoever knows that nobody else is writing.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -36,6 +39,13 @@ def replace_private(path: Path, content: bytes) -> None:
         Path(name).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Removes what crashes of `replace_private` have left in `folder` for files called `name` (a pattern). Only under
+    a lock that keeps every other writer away: what is being written looks the same."""
+    for leftover in folder.glob(f".{name}.{'?' * _RANDOM}"):
+        leftover.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -40,3 +40,12 @@ def test_of_two_that_make_a_keystore_at_once_one_fails(tmp_path: Path, monkeypat
         Keystore.create(path, "dc.example", Suite.ED25519, secret)
     assert Keystore.open(path, secret).pin == pins[0]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["key", "keystore"]
+
+
+def test_a_copy_that_a_crash_left_does_not_outlive_the_next_start(world: World) -> None:
+    """It is sealed under the same secret and holds keys that are destroyed later."""
+    keystore = world.settings.keystore
+    left = keystore.with_name(f".{keystore.name}.abc_1234")
+    left.write_bytes(keystore.read_bytes())
+    with world.gateway():
+        assert not left.exists()

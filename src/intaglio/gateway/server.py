@@ -22,6 +22,7 @@ from typing import Self
 import uvicorn
 
 from intaglio.errors import IntaglioError, Unavailable
+from intaglio.files import remove_leftovers
 from intaglio.gateway.api import Readers, make_api
 from intaglio.gateway.app import Application, Clock
 from intaglio.gateway.appraisal import Appraiser, EvidenceAppraiser
@@ -76,6 +77,8 @@ class Gateway:
             self._locks.callback(os.close, _exclusive(settings.folder / "gateway.lock", "folder"))
             beside = settings.keystore.with_name(settings.keystore.name + ".lock")
             self._locks.callback(os.close, _exclusive(beside, "keystore"))
+            # A crash may have left a copy with keys that are destroyed later: it must not outlive them.
+            remove_leftovers(settings.keystore.parent, settings.keystore.name)
             keystore = Keystore.open(settings.keystore, settings.secret, draw=draw)
             self.pin = keystore.pin
             judge = appraiser or EvidenceAppraiser.from_settings(settings, keystore.pin.hash)

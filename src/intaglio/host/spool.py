@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from intaglio.errors import Malformed
-from intaglio.files import replace_private, sync_folder
+from intaglio.files import remove_leftovers, replace_private, sync_folder
 from intaglio.host.errors import SpoolDamaged, SpoolFull, SpoolInUse
 
 __all__ = ["HEAD", "Entry", "Spool"]
@@ -64,6 +64,8 @@ class Spool:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _lock(folder / "lock")
         try:
+            for part in (folder, folder / "refused", folder / "damaged"):
+                remove_leftovers(part)
             self._bases = sorted(_base_of(path) for path in folder.glob("*.log"))
             self._holes: dict[int, int] = {}
             self._acknowledged = self._read_acknowledged()
