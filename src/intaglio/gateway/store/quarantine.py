@@ -74,8 +74,9 @@ class Quarantine:
         self._taken.clear()
         if self._tallies:
             connection.executemany(
-                "INSERT INTO tallies VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (reason, session)"
-                " DO UPDATE SET count = count + ?3, last_at = ?5",
+                "INSERT INTO tallies (reason, session, count, first_at, last_at) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (reason, session)"
+                " DO UPDATE SET count = count + excluded.count, last_at = excluded.last_at",
                 [(*key, *entry) for key, entry in self._tallies.items()],
             )
             self._tallies.clear()

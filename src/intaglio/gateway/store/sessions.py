@@ -109,5 +109,5 @@ def close_sessions(connection: sqlite3.Connection, before: UnixTime) -> list[Ses
 def end_simulated(connection: sqlite3.Connection, at: UnixTime) -> int:
     """Ends every session that rests on simulated evidence, and returns how many; what they still send is LATE."""
     return connection.execute(
-        "UPDATE sessions SET expires_at = ?1 WHERE simulated = 1 AND expires_at > ?1 AND wrap_key IS NOT NULL", (at,)
+        "UPDATE sessions SET expires_at = ? WHERE simulated = 1 AND expires_at > ? AND wrap_key IS NOT NULL", (at, at)
     ).rowcount
