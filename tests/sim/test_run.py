@@ -117,3 +117,19 @@ def test_debug_is_visible_or_refused(folder: Path) -> None:
     assert attester.enclave.identity.debug
     with pytest.raises(SgxFault):
         load(folder / "meter.py", **where, now=NOON, debug=True, terms=EnclaveTerms(debuggable=False))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_host_that_went_away_is_not_complained_to(folder: Path, gone: bool) -> None:
+    """An interrupted host removes what it has just asked us to load."""
+    ours, theirs = socket.socketpair()
+    (folder / "meter.py").unlink()
+    if gone:
+        ours.close()
+    with ours, theirs:
+        fd = theirs.fileno()
+        ran = subprocess.run(
+            command(folder, "--fd", str(fd)), pass_fds=(fd,), capture_output=True, text=True, check=False
+        )
+    assert ran.returncode == 1
+    assert ("No such file" in ran.stderr) is not gone

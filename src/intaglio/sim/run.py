@@ -8,6 +8,7 @@ secret from the machine's owner.
 
 import argparse
 import ctypes
+import os
 import socket
 import sys
 import time
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             now=UnixTime(int(time.time())),
         )
     except (IntaglioError, OSError, ValueError) as error:
-        sys.stderr.write(f"intaglio.sim.run: {error}\n")
+        if not _abandoned(options.fd):
+            sys.stderr.write(f"intaglio.sim.run: {error}\n")
         return _REFUSED
     with _pipe(options) as stream:
         return runtime.run(options.script, attester, stream)
@@ -80,6 +82,20 @@ def make_undumpable() -> None:
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _abandoned(fd: int | None) -> bool:
+    """Whether the host at the other end of an inherited socket has gone. It was interrupted while it started us, and
+    has cleared away what we were to load: there is nobody to complain to."""
+    if fd is None:
+        return False
+    try:
+        with socket.socket(fileno=os.dup(fd)) as stream:
+            return stream.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except ConnectionError:
+        return True
+    except OSError:  # nothing to read yet, or no socket at all: somebody is there
+        return False
 
 
 def _pipe(options: argparse.Namespace) -> socket.socket:
