@@ -114,11 +114,6 @@ class Reason(Enum):
         "the hello was never delivered here, was rejected, or the frame belongs to another data centre",
         _HOST, False, "deliver the hello first; look for its rejection in quarantine",
     )  # fmt: skip
-    SESSION_PENDING = Explanation(
-        "the hello of this session is not decided yet",
-        "a frame overtook its hello, or the verdict waits for collateral",
-        _HOST, True, "keep the frame and try again",
-    )  # fmt: skip
     SESSION_ENDED = Explanation(
         "the session has ended",
         "its policy age, its evidence's age or its collateral's next update passed",

@@ -13,10 +13,8 @@ from intaglio.errors import Malformed
 from intaglio.wire import cbor
 
 __all__ = [
-    "ALG_A256GCM",
     "ALG_EDDSA",
     "ALG_ML_DSA_65",
-    "ENCRYPT0_TAG",
     "Signature",
     "Signed",
     "encrypt0_aad",
@@ -27,10 +25,7 @@ ALG_EDDSA = -8
 """Ed25519 (RFC 9053 §2.2)."""
 ALG_ML_DSA_65 = -49
 """ML-DSA-65 (IANA COSE registry)."""
-ALG_A256GCM = 3
-"""AES-256-GCM, 128-bit tag (RFC 9053 §4.1)."""
 
-ENCRYPT0_TAG = 16
 _SIGN1_TAG = b"\xd2"  # tag 18
 _SIGN_TAG = b"\xd8\x62"  # tag 98
 _HEADER_ALG = 1
