@@ -1,7 +1,7 @@
 """A relay whose disk fails now and then, and callers that are interrupted while it writes."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,27 +10,10 @@ from intaglio import files
 from intaglio.host import Receipt, Relay, shelf
 from intaglio.host.relay import Fate
 from intaglio.host.spool import Spool
-from tests.host.enclave import LocalEnclave, local_enclave
-from tests.host.gateway import UNDECIDABLE, Gateway, frames_answer, serving
+from tests.host.enclave import LocalEnclave
+from tests.host.gateway import UNDECIDABLE, Gateway, frames_answer
 
 STORED = Receipt(Fate.STORED, 1)
-
-
-@pytest.fixture
-def gateway() -> Gateway:
-    return Gateway()
-
-
-@pytest.fixture
-def url(gateway: Gateway) -> Iterator[str]:
-    with serving(gateway) as url:
-        yield url
-
-
-@pytest.fixture
-def enclave(gateway: Gateway) -> Iterator[LocalEnclave]:
-    with local_enclave(gateway.dc) as enclave:
-        yield enclave
 
 
 def failing(times: int, true: Callable[..., None], on: Callable[[Path], bool]) -> Callable[..., None]:

@@ -10,28 +10,11 @@ import pytest
 from intaglio.host import Receipt, Relay
 from intaglio.host.outline import is_offer, session_of_accept, session_of_hello
 from intaglio.host.relay import Fate
-from tests.host.enclave import LocalEnclave, local_enclave
-from tests.host.gateway import Answer, Gateway, frames_answer, serving
+from tests.host.enclave import LocalEnclave
+from tests.host.gateway import Answer, Gateway, frames_answer
 
 PORTAL = Answer(200, b"<html>Please log in", {"Content-Type": "text/html"})
 STORED = Receipt(Fate.STORED, 1)
-
-
-@pytest.fixture
-def gateway() -> Gateway:
-    return Gateway()
-
-
-@pytest.fixture
-def url(gateway: Gateway) -> Iterator[str]:
-    with serving(gateway) as url:
-        yield url
-
-
-@pytest.fixture
-def enclave(gateway: Gateway) -> Iterator[LocalEnclave]:
-    with local_enclave(gateway.dc) as enclave:
-        yield enclave
 
 
 def pause(event: threading.Event, seconds: float) -> None:

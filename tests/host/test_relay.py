@@ -3,7 +3,6 @@
 import logging
 import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import cbor2
@@ -52,23 +51,6 @@ class Pauses:
 @pytest.fixture(autouse=True)
 def _temporary_spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
-
-@pytest.fixture
-def gateway() -> Gateway:
-    return Gateway()
-
-
-@pytest.fixture
-def url(gateway: Gateway) -> Iterator[str]:
-    with serving(gateway) as url:
-        yield url
-
-
-@pytest.fixture
-def enclave(gateway: Gateway) -> Iterator[LocalEnclave]:
-    with local_enclave(gateway.dc) as enclave:
-        yield enclave
 
 
 @pytest.fixture
