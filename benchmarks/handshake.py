@@ -40,7 +40,7 @@ from intaglio.types import UnixTime
 from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.policy import Policy
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.hello import Hello, Result
 from intaglio.wire.identity import Pin, Suite
 
@@ -69,7 +69,7 @@ class Scene:
     policy: Policy
     pin_hash: bytes
     signer: Signer
-    collateral: SgxCollateral
+    collateral: DcapCollateral
     hellos: tuple[bytes, ...]
     root: bytes
     at: UnixTime
@@ -110,7 +110,7 @@ def scene() -> Scene:
         policy=policy,
         pin_hash=pin.hash,
         signer=signer,
-        collateral=SgxCollateral.parse_json(lab.collateral("alpha", at)),
+        collateral=DcapCollateral.parse_json(lab.collateral("alpha", at)),
         hellos=tuple(hellos),
         root=lab.root_der,
         at=at,

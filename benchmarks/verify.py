@@ -30,7 +30,7 @@ from intaglio.sim.world import Lab
 from intaglio.types import UnixTime
 from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from tests.conftest import VECTORS
 
 CASE = "teepot-quote-00606a000000-22c0df--2025-06-20-v3ev18"
@@ -47,7 +47,7 @@ class Subject:
 
     name: str
     quote: bytes
-    collateral: SgxCollateral
+    collateral: DcapCollateral
     at: UnixTime
     root: bytes | None
 
@@ -84,7 +84,7 @@ def subject() -> Subject:
 
 def _recorded(case: Path) -> Subject:
     at = UnixTime(json.loads((case / "case.json").read_bytes())["time"])
-    collateral = SgxCollateral.parse_json((case / "collateral.json").read_bytes())
+    collateral = DcapCollateral.parse_json((case / "collateral.json").read_bytes())
     return Subject(f"real quote {case.name}", (case / "quote.bin").read_bytes(), collateral, at, None)
 
 

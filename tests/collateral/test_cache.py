@@ -12,7 +12,7 @@ from intaglio.errors import Malformed, Unavailable
 from intaglio.sim.pki import DAY
 from intaglio.sim.world import DEFAULT_FMSPC, Lab, PlatformPlan
 from intaglio.types import UnixTime
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from tests.collateral.conftest import NOON
 
 
@@ -25,11 +25,11 @@ class Service:
     fetches: int = 0
     failure: Exception | None = None
 
-    def collateral(self, fmspc: str, ca: str) -> SgxCollateral:
+    def collateral(self, fmspc: str, ca: str) -> DcapCollateral:
         self.fetches += 1
         if self.failure is not None:
             raise self.failure
-        return SgxCollateral.parse_json(
+        return DcapCollateral.parse_json(
             self.lab.pcs.collateral(fmspc, "processor" if ca == "processor" else "platform", self.now)
         )
 
@@ -41,7 +41,7 @@ class Kit:
     folder: Path
     rollbacks: list[Rollback]
 
-    def get(self, at: int = NOON) -> SgxCollateral:
+    def get(self, at: int = NOON) -> DcapCollateral:
         return self.source.get(DEFAULT_FMSPC, "platform", UnixTime(at))
 
     def restart(self) -> None:
@@ -134,7 +134,7 @@ def test_what_another_process_fetched_is_used(kit: Kit) -> None:
     assert kit.service.fetches == 1
 
 
-def refresh_time(collateral: SgxCollateral) -> int:
+def refresh_time(collateral: DcapCollateral) -> int:
     return freshness(collateral).next_update - 1
 
 
@@ -190,12 +190,12 @@ def test_a_broken_file_is_fetched_again(kit: Kit, content: bytes) -> None:
     kit.restart()
     assert freshness(kit.get()) == freshness(first)
     assert kit.service.fetches == 2
-    assert freshness(SgxCollateral.parse_json(path.read_bytes())) == freshness(first)
+    assert freshness(DcapCollateral.parse_json(path.read_bytes())) == freshness(first)
 
 
 def test_collateral_of_another_family_is_not_kept(kit: Kit) -> None:
     kit.service.lab.add_platform(PlatformPlan("beta", fmspc="00b0dedede00"), NOON)
-    other = SgxCollateral.parse_json(kit.service.lab.pcs.collateral("00b0dedede00", "platform", NOON))
+    other = DcapCollateral.parse_json(kit.service.lab.pcs.collateral("00b0dedede00", "platform", NOON))
     kit.service.collateral = lambda *_: other  # type: ignore[method-assign]
     with pytest.raises(Malformed, match="asked for"):
         kit.get()
@@ -211,7 +211,7 @@ def test_names_never_become_paths(kit: Kit, fmspc: str, ca: str) -> None:
 
 
 def test_many_threads_make_one_fetch(kit: Kit) -> None:
-    got: list[SgxCollateral] = []
+    got: list[DcapCollateral] = []
     threads = [threading.Thread(target=lambda: got.append(kit.get())) for _ in range(8)]
     for thread in threads:
         thread.start()

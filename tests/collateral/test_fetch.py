@@ -15,7 +15,7 @@ from intaglio.errors import Malformed, Unavailable
 from intaglio.sim.pcs import Answer
 from intaglio.sim.pcs_http import PcsServer
 from intaglio.sim.world import DEFAULT_FMSPC, Lab
-from intaglio.wire.collateral import EnclaveIdentity, SgxCollateral, TcbInfo
+from intaglio.wire.collateral import DcapCollateral, EnclaveIdentity, TcbInfo
 from intaglio.wire.x509 import RevocationList
 from tests.collateral.conftest import NOON
 
@@ -27,7 +27,7 @@ def service(lab: Lab, change: Callable[[str, Answer], Answer] = lambda _, answer
         yield server.url
 
 
-def fetch(url: str, ca: str = "platform", **options: object) -> SgxCollateral:
+def fetch(url: str, ca: str = "platform", **options: object) -> DcapCollateral:
     return PcsClient(url, timeout=5, **options).collateral(DEFAULT_FMSPC, ca)  # type: ignore[arg-type]
 
 
@@ -40,7 +40,7 @@ def test_everything_arrives_as_it_was_signed(lab: Lab, ca: str) -> None:
     assert f"PCK {ca.title()} CA" in RevocationList.parse(collateral.pck_crl).issuer_name
     assert "Root CA" in RevocationList.parse(collateral.root_ca_crl).issuer_name
     assert collateral.tcb_info_issuer_chain.count(b"BEGIN CERTIFICATE") == 2
-    assert SgxCollateral.parse_json(collateral.encode_json()) == collateral
+    assert DcapCollateral.parse_json(collateral.encode_json()) == collateral
 
 
 def test_requests_are_those_of_the_api(lab: Lab) -> None:

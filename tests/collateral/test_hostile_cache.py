@@ -9,7 +9,7 @@ from intaglio.collateral import cache
 from intaglio.sim.pki import DAY
 from intaglio.sim.world import DEFAULT_FMSPC
 from intaglio.types import UnixTime
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from tests.collateral.conftest import NOON
 from tests.collateral.test_cache import Kit, kit, refresh_time
 
@@ -51,7 +51,7 @@ def test_an_older_crl_beside_current_documents_is_a_rollback(kit: Kit, what: str
     stale = honest(DEFAULT_FMSPC, "platform")
     kit.service.now = UnixTime(NOON + 20 * DAY)
 
-    def mixed(fmspc: str, ca: str) -> SgxCollateral:
+    def mixed(fmspc: str, ca: str) -> DcapCollateral:
         return replace(honest(fmspc, ca), **{what: getattr(stale, what)})
 
     kit.service.collateral = mixed  # type: ignore[method-assign]

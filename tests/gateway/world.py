@@ -22,7 +22,7 @@ from intaglio.sim.draft import launch
 from intaglio.sim.measure import Image, TrustedFile
 from intaglio.sim.world import Lab
 from intaglio.types import UnixTime
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.content import Record
 from intaglio.wire.identity import Pin, Suite
 
@@ -69,16 +69,16 @@ class LabSource:
     spoiled: bool = False
     issued: UnixTime | None = None
     asked: int = 0
-    _made: dict[UnixTime, SgxCollateral] = field(default_factory=dict)
+    _made: dict[UnixTime, DcapCollateral] = field(default_factory=dict)
 
-    def get(self, fmspc: str, ca: str, at: UnixTime) -> SgxCollateral:
+    def get(self, fmspc: str, ca: str, at: UnixTime) -> DcapCollateral:
         assert (fmspc, ca) == (self.lab.records["alpha"].fmspc, "platform")
         self.asked += 1
         if self.down:
             raise Unavailable("the lab's PCS is down", retry_after=7)
         issued = self.issued or UnixTime(at - at % DAY)
         if issued not in self._made:
-            self._made[issued] = SgxCollateral.parse_json(self.lab.collateral("alpha", issued))
+            self._made[issued] = DcapCollateral.parse_json(self.lab.collateral("alpha", issued))
         made = self._made[issued]
         return replace(made, tcb_info_signature=bytes(64)) if self.spoiled else made
 

@@ -14,7 +14,7 @@ from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.policy import Policy
 from intaglio.verify.verdict import Decision, Verdict
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from tests.sim.conftest import IMAGE, NOON
 
 DATA = bytes(range(64))
@@ -95,7 +95,7 @@ def test_each_fault_changes_something_and_leaves_the_lab_alone(lab: Lab, each: F
     honest = draft.build()
     each.apply(draft)
     broken = draft.build()
-    parts = [part.name for part in fields(SgxCollateral) if part.name != "digest" and "signature" not in part.name]
+    parts = [part.name for part in fields(DcapCollateral) if part.name != "digest" and "signature" not in part.name]
     changed = [name for name in parts if getattr(honest.collateral, name) != getattr(broken.collateral, name)]
     assert changed or honest.quote != broken.quote
     assert broken.root == lab.root_der

@@ -26,7 +26,7 @@ from intaglio.sim.pki import DAY
 from intaglio.sim.publication import Edition, QeLevel
 from intaglio.sim.world import DEFAULT_FMSPC, DEFAULT_LEVEL, Lab
 from intaglio.types import ReportData, UnixTime
-from intaglio.wire.collateral import EnclaveIdentity, SgxCollateral, TcbInfo, signed_body
+from intaglio.wire.collateral import DcapCollateral, EnclaveIdentity, TcbInfo, signed_body
 from intaglio.wire.x509 import RevocationList
 from tests.sim.conftest import IMAGE, NOON
 
@@ -200,7 +200,7 @@ def test_an_independent_client_fetches_what_an_independent_verifier_accepts(lab:
 
 
 def test_http_and_in_process_agree(lab: Lab) -> None:
-    collateral = SgxCollateral.parse_json(lab.collateral("alpha", NOON))
+    collateral = DcapCollateral.parse_json(lab.collateral("alpha", NOON))
     with PcsServer(lambda: lab.pcs, lambda: NOON) as server, urlopen(server.url + TCB) as response:  # noqa: S310
         body, _ = signed_body(response.read(), "tcbInfo")
     assert body == collateral.tcb_info

@@ -10,7 +10,7 @@ from cryptography.x509 import load_der_x509_certificate, load_der_x509_crl, load
 from intaglio.sim.pck import PckFacts, sgx_extension
 from intaglio.sim.publication import compact
 from intaglio.sim.world import Lab
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.dcap import CertificationType, Quote
 from intaglio.wire.pck import PckExtension
 from intaglio.wire.x509 import Certificate, read_pem_chain
@@ -88,9 +88,9 @@ def test_certificates_have_the_shape_of_real_ones(lab: Lab, leaves: list[Certifi
             )
 
 
-def real_collateral() -> list[SgxCollateral]:
+def real_collateral() -> list[DcapCollateral]:
     paths = [path / "collateral.json" for path in vector_cases("sgx") if not path.name.startswith("NEG-")]
-    return [SgxCollateral.parse_json(path.read_bytes()) for path in paths if path.is_file()]
+    return [DcapCollateral.parse_json(path.read_bytes()) for path in paths if path.is_file()]
 
 
 def keys(document: object) -> object:
@@ -104,7 +104,7 @@ def keys(document: object) -> object:
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_documents_have_the_names_and_types_of_real_ones(lab: Lab, version: int) -> None:
-    ours = SgxCollateral.parse_json(lab.collateral("alpha", NOON, version=version))
+    ours = DcapCollateral.parse_json(lab.collateral("alpha", NOON, version=version))
     theirs = [c for c in real_collateral() if json.loads(c.tcb_info)["version"] == version]
     if not theirs:
         missing(f"real TCB info of version {version}")
@@ -117,7 +117,7 @@ def test_documents_have_the_names_and_types_of_real_ones(lab: Lab, version: int)
 
 def test_crls_have_the_shape_of_real_ones(lab: Lab) -> None:
     lab.revoke(4711)
-    ours = SgxCollateral.parse_json(lab.collateral("alpha", NOON))
+    ours = DcapCollateral.parse_json(lab.collateral("alpha", NOON))
     theirs = real_collateral() or missing("real collateral")
     entries = [entry for real in theirs for entry in load_der_x509_crl(real.pck_crl)]
     mine = load_der_x509_crl(ours.pck_crl)

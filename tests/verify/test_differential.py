@@ -19,7 +19,7 @@ from intaglio.types import UnixTime
 from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.verdict import Verdict
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from tests.conftest import missing
 from tests.verify.conftest import judge as judge_lab
 from tests.verify.test_vectors import cases, collateral, judge, read
@@ -35,7 +35,7 @@ REFUSED_AS_STATUS = ("TCB status is invalid: Revoked", "No matching TCB level fo
 
 
 def theirs(
-    quote: bytes, endorsements: SgxCollateral, at: int, root: bytes | None = None
+    quote: bytes, endorsements: DcapCollateral, at: int, root: bytes | None = None
 ) -> tuple[str, tuple[str, ...]]:
     """Status and advisories of dcap-qvl. Raises ValueError where it refuses."""
     fields = dcap_qvl.QuoteCollateralV3.from_json(endorsements.encode_json().decode())
@@ -117,7 +117,7 @@ def test_random_edits(evidence: Evidence, data: st.DataObject) -> None:
         at = data.draw(st.integers(0, len(text) - 1))
         document[name] = text[:at] + data.draw(st.sampled_from('0123456789abcdefXYZ{}[],:"')) + text[at + 1 :]
         try:
-            endorsements = SgxCollateral.parse_json(json.dumps(document).encode())
+            endorsements = DcapCollateral.parse_json(json.dumps(document).encode())
         except Malformed:
             return
         edited = Evidence(evidence.quote, endorsements, evidence.root, evidence.at)

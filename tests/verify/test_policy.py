@@ -16,7 +16,7 @@ from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.policy import Policy, PolicyError, SignedBy
 from intaglio.verify.verdict import Decision, Outcome, TcbStatus, Verdict
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from tests.verify.conftest import IMAGE, NOON, REPORT_DATA, judge
 
 RULES = {
@@ -199,7 +199,7 @@ def test_tcb_info_that_names_no_advisories_does_not_pass_for_none(lab: Lab, behi
     lab.set_tcb("alpha", TcbState(tuple(max(0, svn - behind) for svn in DEFAULT_LEVEL.components)), NOON)
     draft = Draft.of(lab, IMAGE, NOON, report_data=REPORT_DATA)
     evidence = draft.build()
-    old = replace(evidence, collateral=SgxCollateral.parse_json(lab.collateral("alpha", NOON, version=2)))
+    old = replace(evidence, collateral=DcapCollateral.parse_json(lab.collateral("alpha", NOON, version=2)))
     policy = for_draft(draft, tcb='["UpToDate", "OutOfDate"]')
     named = for_draft(draft, tcb='["UpToDate", "OutOfDate"]', advisories='["INTEL-SA-00001"]')
     assert judge(old).genuine is True

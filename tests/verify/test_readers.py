@@ -17,7 +17,7 @@ from intaglio.verify.chain import Roots
 from intaglio.verify.evidence import Kind, classify, detect
 from intaglio.verify.policy import Policy
 from intaglio.wire import strict_json
-from intaglio.wire.collateral import EnclaveIdentity, SgxCollateral, TcbInfo, signed_body
+from intaglio.wire.collateral import DcapCollateral, EnclaveIdentity, TcbInfo, signed_body
 from intaglio.wire.cursor import Cursor
 from intaglio.wire.dcap import MAX_QUOTE_SIZE, PckIdentifier, Quote, QuoteHeader
 from intaglio.wire.pck import PckExtension
@@ -48,7 +48,7 @@ READERS: dict[str, Read] = {
     "chain": read_chain,
     "crl": read_crl,
     "extension": PckExtension.parse,
-    "collateral": SgxCollateral.parse_json,
+    "collateral": DcapCollateral.parse_json,
     "tcb_info": TcbInfo.parse,
     "qe_identity": EnclaveIdentity.parse,
     "tcb_answer": read_tcb_answer,
@@ -350,7 +350,7 @@ def test_half_a_surrogate_pair_is_malformed(draft: Draft, field: str, half: str)
     """JSON can spell it, UTF-8 can't."""
     document = json.loads(draft.build().collateral.encode_json()) | {field: half}
     with pytest.raises(Malformed, match=field):
-        SgxCollateral.parse_json(json.dumps(document).encode())
+        DcapCollateral.parse_json(json.dumps(document).encode())
 
 
 @pytest.mark.parametrize("change", ["missing", "unknown", "number", "signature"])
@@ -365,7 +365,7 @@ def test_collateral_has_exactly_nine_fields(draft: Draft, change: str) -> None:
     else:
         document["tcb_info_signature"] = document["tcb_info_signature"][:-2]
     with pytest.raises(Malformed, match="collateral"):
-        SgxCollateral.parse_json(json.dumps(document).encode())
+        DcapCollateral.parse_json(json.dumps(document).encode())
 
 
 def test_evidence_is_found_in_text(draft: Draft) -> None:

@@ -20,7 +20,7 @@ from intaglio.types import Tee, UnixTime
 from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.verdict import Outcome, TcbStatus, Verdict
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.dcap import Quote
 from intaglio.wire.pck import PckExtension
 from tests.verify.conftest import IMAGE, NOON, REPORT_DATA, judge
@@ -79,7 +79,7 @@ def test_crls_in_every_form(draft: Draft) -> None:
     block = x509.load_der_x509_crl(der).public_bytes(Encoding.PEM).decode().replace("\n", "\\n")
     text = "".join(line for line in block.split("\\n") if "-----" not in line)
     for form in (block, text, der.hex().upper()):
-        again = SgxCollateral.parse_json(document.replace(der.hex().encode(), form.encode()))
+        again = DcapCollateral.parse_json(document.replace(der.hex().encode(), form.encode()))
         assert again == evidence.collateral
 
 
@@ -88,7 +88,7 @@ def test_tcb_info_of_version_2(lab: Lab, draft: Draft) -> None:
     lab.set_tcb("alpha", TcbState(tuple(max(0, svn - 1) for svn in DEFAULT_LEVEL.components)), NOON)
     evidence = Draft.of(lab, IMAGE, NOON).build()
     newer = judge(evidence)
-    older = judge(replace(evidence, collateral=SgxCollateral.parse_json(lab.collateral("alpha", NOON, version=2))))
+    older = judge(replace(evidence, collateral=DcapCollateral.parse_json(lab.collateral("alpha", NOON, version=2))))
     assert older.genuine is newer.genuine is True
     assert older.tcb_status is newer.tcb_status is TcbStatus.OUT_OF_DATE
     assert newer.advisory_ids == ("INTEL-SA-00001",)

@@ -14,7 +14,7 @@ from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import PROCEDURE, DcapVerifier
 from intaglio.verify.evidence import Verifier
 from intaglio.verify.verdict import Outcome, Verdict
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from tests.conftest import missing, vector_cases
 
 CASES = vector_cases("sgx")
@@ -48,9 +48,9 @@ def read(case: Path) -> dict[str, Any]:
     return found
 
 
-def collateral(case: Path) -> SgxCollateral | None:
+def collateral(case: Path) -> DcapCollateral | None:
     path = case / "collateral.json"
-    return SgxCollateral.parse_json(path.read_bytes()) if path.exists() else None
+    return DcapCollateral.parse_json(path.read_bytes()) if path.exists() else None
 
 
 def judge(case: Path, verifier: DcapVerifier | None = None) -> Verdict:

@@ -8,7 +8,7 @@ from intaglio.cli.reading import read_bytes
 from intaglio.collateral.source import freshness, issuing_ca
 from intaglio.errors import Malformed
 from intaglio.types import UnixTime
-from intaglio.wire.collateral import SgxCollateral, TcbInfo
+from intaglio.wire.collateral import DcapCollateral, TcbInfo
 from intaglio.wire.dcap import CertificationType, Quote
 from intaglio.wire.pck import PckExtension
 from intaglio.wire.x509 import Certificate, read_pem_chain
@@ -21,7 +21,7 @@ class CollateralFile:
     """One file as it was given."""
 
     path: Path
-    collateral: SgxCollateral
+    collateral: DcapCollateral
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def read_collateral_files(paths: list[Path]) -> list[CollateralFile]:
     files: list[CollateralFile] = []
     for path in paths:
         try:
-            files.append(CollateralFile(path, SgxCollateral.parse_json(read_bytes(path))))
+            files.append(CollateralFile(path, DcapCollateral.parse_json(read_bytes(path))))
         except Malformed as error:
             raise Usage(f"{path}: not collateral: {error}") from error
     return files
@@ -70,7 +70,7 @@ def platform_of(evidence: bytes) -> QuotePlatform | None:
     return None
 
 
-def _fitness(collateral: SgxCollateral, platform: QuotePlatform | None, at: UnixTime) -> tuple[bool, bool, bool, int]:
+def _fitness(collateral: DcapCollateral, platform: QuotePlatform | None, at: UnixTime) -> tuple[bool, bool, bool, int]:
     try:
         info = TcbInfo.parse(collateral.tcb_info)
     except Malformed:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from intaglio.types import UnixTime
     from intaglio.verify.chain import Roots
     from intaglio.verify.verdict import Verdict
-    from intaglio.wire.collateral import SgxCollateral
+    from intaglio.wire.collateral import DcapCollateral
 
 __all__ = ["add_to"]
 
@@ -94,7 +94,7 @@ def verify(
 
 
 def _judge(
-    evidence: bytes, collateral: "SgxCollateral | None", at: "UnixTime", roots: "Roots"
+    evidence: bytes, collateral: "DcapCollateral | None", at: "UnixTime", roots: "Roots"
 ) -> "tuple[Verdict, str | None]":
     """The verdict, and the kind of evidence; None for bytes that are no evidence at all, which get a verdict too."""
     from intaglio.errors import Malformed  # noqa: PLC0415

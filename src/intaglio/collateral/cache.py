@@ -18,7 +18,7 @@ from intaglio.collateral.source import Freshness, Issue, freshness, read_collate
 from intaglio.errors import Malformed, Unavailable
 from intaglio.files import replace_private
 from intaglio.types import UnixTime
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 
 __all__ = ["CachedSource", "Fetcher", "Rollback"]
 
@@ -39,7 +39,7 @@ _KEY = re.compile(r"[0-9a-f]{12}-(?:platform|processor)")
 class Fetcher(Protocol):
     """`PcsClient`, or anything that fetches like it."""
 
-    def collateral(self, fmspc: str, ca: str) -> SgxCollateral: ...
+    def collateral(self, fmspc: str, ca: str) -> DcapCollateral: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Rollback:
 class _Held:
     """`fetched`: when this process fetched it; None where it lay in the folder."""
 
-    collateral: SgxCollateral
+    collateral: DcapCollateral
     facts: Freshness
     fetched: UnixTime | None
 
@@ -86,7 +86,7 @@ class CachedSource:
         # One fetch for each key at a time: a restart of a fleet must not become a stampede on the service.
         self._locks = [Lock() for _ in range(LOCKS)]
 
-    def get(self, fmspc: str, ca: str, at: UnixTime) -> SgxCollateral:
+    def get(self, fmspc: str, ca: str, at: UnixTime) -> DcapCollateral:
         """The held set while it is fresh at `at`, else a fetched one. While the service is down, the held set
         as long as it has not expired. Raises `Unavailable`, `Malformed` (the service answers nonsense and
         nothing good is held), `ValueError` for names that are not Intel's."""
@@ -112,7 +112,7 @@ class CachedSource:
     def _lock(self, key: str) -> Lock:
         return self._locks[hash(key) % LOCKS]
 
-    def _get(self, key: str, fmspc: str, ca: str, at: UnixTime) -> SgxCollateral:
+    def _get(self, key: str, fmspc: str, ca: str, at: UnixTime) -> DcapCollateral:
         held = self._held.get(key)
         if held and _fresh(held, at):
             return held.collateral
@@ -211,7 +211,7 @@ def _fresh(held: _Held, at: UnixTime) -> bool:
 
 def _bridged(
     held: _Held | None, at: UnixTime, failure: Unavailable | Malformed | None, seconds: int | None
-) -> SgxCollateral:
+) -> DcapCollateral:
     """What is held, until it expires; then the failure once more (`seconds`: until the service is asked again)."""
     if held and at <= held.facts.next_update:
         return held.collateral

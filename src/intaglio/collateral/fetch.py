@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from intaglio.collateral.http import Endpoint, Response
 from intaglio.errors import Malformed
-from intaglio.wire.collateral import SgxCollateral, signed_body
+from intaglio.wire.collateral import DcapCollateral, signed_body
 from intaglio.wire.x509 import decode_crl
 
 __all__ = ["INTEL_PCS", "INTEL_ROOT_CRL", "PcsClient"]
@@ -63,7 +63,7 @@ class PcsClient:
             root_crl_url = INTEL_ROOT_CRL
         self._root_crl = Endpoint.parse(root_crl_url, timeout) if root_crl_url else None
 
-    def collateral(self, fmspc: str, ca: str) -> SgxCollateral:
+    def collateral(self, fmspc: str, ca: str) -> DcapCollateral:
         """Everything needed to verify quotes of the family `fmspc` (twelve hex digits) whose PCK was issued by
         `ca` ("platform" or "processor").
 
@@ -76,7 +76,7 @@ class PcsClient:
         tcb = self._signed("tcb", "tcbInfo", f"fmspc={fmspc}", "tcb-info-issuer-chain")
         identity = self._signed("qe/identity", "enclaveIdentity", "", "sgx-enclave-identity-issuer-chain")
         crl = self._get("pckcrl", f"ca={ca}&encoding=der")
-        return SgxCollateral(
+        return DcapCollateral(
             pck_crl_issuer_chain=_chain(crl, "sgx-pck-crl-issuer-chain"),
             root_ca_crl=decode_crl(self._fetch_root_crl()),
             pck_crl=decode_crl(crl.body),

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from intaglio.errors import Malformed, Unavailable
 from intaglio.types import UnixTime
-from intaglio.wire.collateral import EnclaveIdentity, SgxCollateral, TcbInfo
+from intaglio.wire.collateral import DcapCollateral, EnclaveIdentity, TcbInfo
 from intaglio.wire.x509 import RevocationList
 
 __all__ = ["CollateralSource", "DirectorySource", "Freshness", "Issue", "freshness", "issuing_ca", "read_collateral"]
@@ -21,7 +21,7 @@ MAX_FILE = 16 << 20
 class CollateralSource(Protocol):
     """What the gateway asks. Implementations may be called from several threads."""
 
-    def get(self, fmspc: str, ca: str, at: UnixTime) -> SgxCollateral:
+    def get(self, fmspc: str, ca: str, at: UnixTime) -> DcapCollateral:
         """Collateral for quotes of the platform family `fmspc` (twelve hex digits) whose PCK certificate was
         issued by `ca` ("platform" or "processor"), as current at the moment `at` as the source can make it.
 
@@ -52,7 +52,7 @@ class Freshness:
     """The earliest of both documents and both CRLs."""
 
 
-def freshness(collateral: SgxCollateral) -> Freshness:
+def freshness(collateral: DcapCollateral) -> Freshness:
     """Reads the dates and numbers. Raises `Malformed` where a part can't be read, a missing CRL included."""
     tcb = TcbInfo.parse(collateral.tcb_info)
     identity = EnclaveIdentity.parse(collateral.qe_identity)
@@ -68,7 +68,7 @@ def freshness(collateral: SgxCollateral) -> Freshness:
     )
 
 
-def issuing_ca(collateral: SgxCollateral) -> str:
+def issuing_ca(collateral: DcapCollateral) -> str:
     """ "platform" or "processor", by the name in the PCK CRL. Raises `Malformed` for any other issuer."""
     name = RevocationList.parse(collateral.pck_crl).issuer_name
     for ca in ("platform", "processor"):
@@ -88,9 +88,9 @@ class DirectorySource:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def get(self, fmspc: str, ca: str, at: UnixTime) -> SgxCollateral:  # noqa: ARG002
+    def get(self, fmspc: str, ca: str, at: UnixTime) -> DcapCollateral:  # noqa: ARG002
         """Raises `Unavailable` where no file fits; it names the files that can't be read."""
-        found: list[tuple[UnixTime, SgxCollateral]] = []
+        found: list[tuple[UnixTime, DcapCollateral]] = []
         unreadable: list[str] = []
         for path in sorted(self._folder.glob("*.json")):
             try:
@@ -106,10 +106,10 @@ class DirectorySource:
         return max(found, key=lambda item: item[0])[1]
 
 
-def read_collateral(path: Path) -> SgxCollateral:
+def read_collateral(path: Path) -> DcapCollateral:
     """One file. Raises `Malformed`, OSError."""
     with path.open("rb") as file:
         data = file.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise Malformed(path.name, f"more than {MAX_FILE} bytes")
-    return SgxCollateral.parse_json(data)
+    return DcapCollateral.parse_json(data)

@@ -20,7 +20,7 @@ from intaglio.verify.chain import Roots
 from intaglio.verify.evidence import Verifier
 from intaglio.verify.policy import Policy
 from intaglio.verify.verdict import Decision, Verdict
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.dcap import Quote
 
 __all__ = ["Appraisal", "Appraiser", "EvidenceAppraiser", "Terms"]
@@ -51,7 +51,7 @@ class Appraisal:
 
     verdict: Verdict
     terms: Terms | None
-    collateral: SgxCollateral | None
+    collateral: DcapCollateral | None
 
 
 class Appraiser(Protocol):
@@ -128,7 +128,7 @@ class EvidenceAppraiser:
         return Appraisal(verdict, self._terms(verdict), collateral)
 
     def review(self, evidence: bytes, collateral: bytes | None, at: UnixTime) -> Appraisal:
-        parsed = SgxCollateral.parse_json(collateral) if collateral is not None else None
+        parsed = DcapCollateral.parse_json(collateral) if collateral is not None else None
         genuine = self._verifier.verify(evidence, parsed, at)
         verdict = self._policy.appraise(genuine, report_data=None, pin_hash=self._pin_hash)
         return Appraisal(verdict, self._terms(verdict), parsed)
@@ -139,7 +139,7 @@ class EvidenceAppraiser:
         workload = self._policy.workload(verdict.workload)
         return Terms(workload.name, workload.max_session_age, workload.max_offer_age)
 
-    def _collateral(self, family: _Family, at: UnixTime) -> SgxCollateral:
+    def _collateral(self, family: _Family, at: UnixTime) -> DcapCollateral:
         """From the first source that has it. Raises `Unavailable`."""
         problems: list[str] = []
         retry = _RETRY

@@ -27,7 +27,7 @@ from intaglio.sim.quoting import QE_AUTH_DATA, raw_point, sign_raw
 from intaglio.sim.signing import EnclaveTerms, sign_enclave
 from intaglio.sim.world import Lab
 from intaglio.types import ReportData, UnixTime
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.dcap import CertificationData, CertificationType, Quote, QuoteHeader, signed_part
 from intaglio.wire.sgx import ReportBody
 
@@ -39,7 +39,7 @@ class Evidence:
     """What a verifier is given. `root`: DER of the root that it is told to trust; `at`: when it judges."""
 
     quote: bytes
-    collateral: SgxCollateral
+    collateral: DcapCollateral
     root: bytes
     at: UnixTime
 
@@ -175,7 +175,7 @@ class Draft:
         """Signs everything that is signed and assembles it."""
         tcb_body, tcb_signature, tcb_chain = self.tcb_info.build()
         identity, identity_signature, identity_chain = self.qe_identity.build()
-        collateral = SgxCollateral(
+        collateral = DcapCollateral(
             pck_crl_issuer_chain=pem_chain(*self.pck_crl_chain).encode("ascii"),
             root_ca_crl=self.root_crl,
             pck_crl=self.pck_crl,

@@ -21,7 +21,7 @@ from intaglio.verify.ledger import Ledger, Step, Window
 from intaglio.verify.signature import P256Key
 from intaglio.verify.tcb import Tcb, check_enclave, enclave_level, merge, platform_level
 from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
-from intaglio.wire.collateral import EnclaveTcbLevel, SgxCollateral
+from intaglio.wire.collateral import DcapCollateral, EnclaveTcbLevel
 from intaglio.wire.dcap import ECDSA_P256, INTEL_QE_VENDOR_ID, CertificationType, Quote
 from intaglio.wire.sgx import AttributeFlag, ReportBody
 
@@ -83,7 +83,7 @@ class DcapVerifier:
         self._attesters: Recent[_Attester] = Recent(MAX_PLATFORMS)
         self._collaterals: Recent[Endorsements] = Recent(MAX_COLLATERALS)
 
-    def verify(self, evidence: bytes, collateral: SgxCollateral | None, at: UnixTime) -> Verdict:
+    def verify(self, evidence: bytes, collateral: DcapCollateral | None, at: UnixTime) -> Verdict:
         """Judges raw quote bytes as of the time `at`. Bytes that are no quote give a verdict too: not genuine."""
         ledger = Ledger()
         name = evidence_hash(evidence)
@@ -116,7 +116,7 @@ class DcapVerifier:
         self._certified.clear()
         self._attesters.clear()
 
-    def _attester(self, quote: Quote, collateral: SgxCollateral | None) -> "_Attester":
+    def _attester(self, quote: Quote, collateral: DcapCollateral | None) -> "_Attester":
         """What quote and collateral say of the platform, its quoting enclave and the attestation key.
 
         A quoting enclave keeps its key for years, so this part of its quotes is the same bytes again and again.
@@ -171,7 +171,7 @@ class DcapVerifier:
             self._platforms.put(key, fresh)
         return fresh
 
-    def _endorsements(self, collateral: SgxCollateral | None, ledger: Ledger) -> Endorsements | None:
+    def _endorsements(self, collateral: DcapCollateral | None, ledger: Ledger) -> Endorsements | None:
         if collateral is None:
             ledger.undecidable(end.COLLATERAL, Reason.COLLATERAL_MISSING, "none was supplied")
             return None

@@ -13,7 +13,7 @@ from intaglio.verify.cache import Recent
 from intaglio.verify.chain import Authorities, Authority, PckChain, window
 from intaglio.verify.ledger import Ledger, Step, Window, common_span, moment
 from intaglio.verify.signature import P256Key
-from intaglio.wire.collateral import EnclaveIdentity, SgxCollateral, TcbInfo
+from intaglio.wire.collateral import DcapCollateral, EnclaveIdentity, TcbInfo
 from intaglio.wire.x509 import Certificate, RevocationList, read_pem_chain
 
 __all__ = ["COLLATERAL", "Endorsements", "judge_collateral"]
@@ -97,7 +97,7 @@ class Endorsements:
         return f"FMSPC {info.fmspc.hex()}, PCE id {info.pce_id.hex()}"
 
 
-def judge_collateral(collateral: SgxCollateral, tee: Tee, authorities: Authorities) -> Endorsements:
+def judge_collateral(collateral: DcapCollateral, tee: Tee, authorities: Authorities) -> Endorsements:
     """Everything about `collateral` that neither a platform nor the time decides."""
     own = Ledger()
     own.ok(COLLATERAL, collateral.digest)
@@ -224,7 +224,7 @@ def _check_crl(crl: RevocationList, key: P256Key) -> None:
     key.check(crl.signature, crl.signed, Reason.CRL_SIGNATURE)
 
 
-def _tcb_info(collateral: SgxCollateral, tee: Tee, signer: Authority | None, own: Ledger) -> TcbInfo | None:
+def _tcb_info(collateral: DcapCollateral, tee: Tee, signer: Authority | None, own: Ledger) -> TcbInfo | None:
     body, signature = collateral.tcb_info, collateral.tcb_info_signature
     reason = Reason.TCB_INFO_SIGNATURE
     if signer is None or not own.run(TCB_SIGNATURE, lambda: signer.key.check_raw(signature, body, reason)):
@@ -242,7 +242,7 @@ def _tcb_info(collateral: SgxCollateral, tee: Tee, signer: Authority | None, own
     return info
 
 
-def _qe_identity(collateral: SgxCollateral, tee: Tee, signer: Authority | None, own: Ledger) -> EnclaveIdentity | None:
+def _qe_identity(collateral: DcapCollateral, tee: Tee, signer: Authority | None, own: Ledger) -> EnclaveIdentity | None:
     body, signature = collateral.qe_identity, collateral.qe_identity_signature
     reason = Reason.QE_IDENTITY_SIGNATURE
     if signer is None or not own.run(QE_SIGNATURE, lambda: signer.key.check_raw(signature, body, reason)):

@@ -15,7 +15,7 @@ from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.ledger import Ledger, Step
 from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 
 __all__ = ["Detected", "Kind", "Verifier", "classify", "detect"]
 
@@ -84,7 +84,7 @@ class Verifier:
     def __init__(self, roots: Roots) -> None:
         self._dcap = DcapVerifier(roots)
 
-    def verify(self, evidence: bytes, collateral: SgxCollateral | None, at: UnixTime) -> Verdict:
+    def verify(self, evidence: bytes, collateral: DcapCollateral | None, at: UnixTime) -> Verdict:
         """Judges raw evidence as of the time `at`. Raises `Malformed` if it is no known kind of evidence."""
         tee, kind = classify(evidence)
         if kind is Kind.ECDSA_QUOTE:

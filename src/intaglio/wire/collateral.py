@@ -1,6 +1,6 @@
 """Intel's endorsements: TCB info, QE identity and revocation lists, with the exact bytes that were signed.
 
-`SgxCollateral` carries nine fields as they arrived and parses none of the signed bodies: `verify` checks a
+`DcapCollateral` carries nine fields as they arrived and parses none of the signed bodies: `verify` checks a
 signature first and reads afterwards (`TcbInfo.parse`, `EnclaveIdentity.parse`). Signatures are over the raw
 bytes of a body (check 16), so a body is never serialised again.
 """
@@ -19,7 +19,7 @@ from intaglio.wire import strict_json
 from intaglio.wire.strict_json import Json
 from intaglio.wire.x509 import decode_crl
 
-__all__ = ["EnclaveIdentity", "EnclaveTcbLevel", "SgxCollateral", "TcbInfo", "TcbLevel", "TcbStatus", "signed_body"]
+__all__ = ["DcapCollateral", "EnclaveIdentity", "EnclaveTcbLevel", "TcbInfo", "TcbLevel", "TcbStatus", "signed_body"]
 
 
 class TcbStatus(Enum):
@@ -48,7 +48,7 @@ _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*")
 
 
 @dataclass(frozen=True, slots=True)
-class SgxCollateral:
+class DcapCollateral:
     """What a quote is judged by. Chains are PEM, CRLs DER (empty: none was given), signatures raw r || s."""
 
     pck_crl_issuer_chain: bytes

@@ -11,7 +11,7 @@ from intaglio.types import UnixTime
 from intaglio.verify.chain import Roots
 from intaglio.verify.evidence import Verifier
 from intaglio.verify.verdict import TcbStatus, Verdict
-from intaglio.wire.collateral import SgxCollateral
+from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.dcap import Quote
 
 __all__ = ["HardwareResult", "verify_hardware"]
@@ -70,7 +70,7 @@ def _judge(verifier: Verifier, case: Path, *, flip: bool = False) -> Verdict:
     if flip:
         where = quote.index(_mr_enclave(quote))
         quote = quote[:where] + bytes((quote[where] ^ 1,)) + quote[where + 1 :]
-    return verifier.verify(quote, SgxCollateral.parse_json((case / "collateral.json").read_bytes()), at)
+    return verifier.verify(quote, DcapCollateral.parse_json((case / "collateral.json").read_bytes()), at)
 
 
 def _mr_enclave(quote: bytes) -> bytes:

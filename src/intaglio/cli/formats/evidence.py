@@ -4,7 +4,7 @@ from intaglio.cli.formats.facts import Facts, Format, When
 from intaglio.errors import Malformed
 from intaglio.verify.evidence import Kind, classify
 from intaglio.verify.verdict import identity_json
-from intaglio.wire.collateral import EnclaveIdentity, SgxCollateral, TcbInfo
+from intaglio.wire.collateral import DcapCollateral, EnclaveIdentity, TcbInfo
 from intaglio.wire.dcap import CertificationType, Quote
 from intaglio.wire.pck import PckExtension
 from intaglio.wire.sgx import REPORT_BODY_SIZE, ReportBody
@@ -64,7 +64,7 @@ def read_recognised(data: bytes) -> Facts:
 
 
 def read_collateral(data: bytes) -> Facts:
-    collateral = SgxCollateral.parse_json(data)
+    collateral = DcapCollateral.parse_json(data)
     info, identity = TcbInfo.parse(collateral.tcb_info), EnclaveIdentity.parse(collateral.qe_identity)
     return {
         "fmspc": info.fmspc,
