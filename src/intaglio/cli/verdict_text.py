@@ -1,6 +1,7 @@
 """A verdict for people: what it says first, then the checks as a tree, then what to do about each reason."""
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import NamedTuple
 
 from intaglio.cli.console import clean, field, line, moment
@@ -94,22 +95,9 @@ def advisories(verdict: Verdict) -> str:
 
 
 def _groups(checks: tuple[Check, ...]) -> Iterator[_Group]:
-    """The checks of a procedure by subject; a policy's rules follow its own first line."""
-    at = next(
-        (i for i, check in enumerate(checks) if (check.number, check.name) == ("policy", "workload")), len(checks)
-    )
-    procedure = checks[:at]
-    bounds = [0, *(_first(procedure, n) for n in ("10", "14", "21", "25")), at]
-    titles = ("format", "the platform's certificates", "collateral", "signatures", "TCB")
-    for title, start, end in zip(titles, bounds[:-1], bounds[1:], strict=True):
-        if end > start:
-            yield _Group(title, list(procedure[start:end]))
-    if checks[at:]:
-        yield _Group("policy", list(checks[at:]))
-
-
-def _first(checks: tuple[Check, ...], number: str) -> int:
-    return next((i for i, check in enumerate(checks) if check.number == number), len(checks))
+    """The checks by subject, in the procedure's order."""
+    for title, members in groupby(checks, key=lambda check: check.group):
+        yield _Group(title, list(members))
 
 
 def _show_group(group: _Group, *, every: bool) -> None:

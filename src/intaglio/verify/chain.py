@@ -12,7 +12,7 @@ from typing import Self
 from intaglio.errors import Malformed, Rejected
 from intaglio.reasons import Reason
 from intaglio.verify.cache import Recent
-from intaglio.verify.ledger import Ledger, Step, Window, common_span
+from intaglio.verify.ledger import Group, Ledger, Step, Window, common_span
 from intaglio.verify.signature import P256Key
 from intaglio.verify.verdict import Platform
 from intaglio.wire.pck import PckExtension
@@ -26,12 +26,24 @@ _INTEL_SGX_ROOT = bytes.fromhex(
 )
 """The public key of "Intel SGX Root CA": the same in the certificates of 2018 that end in 2033 and in 2049."""
 
-CERTIFICATES = Step("10", "certificates in the quote", "three certificates in PEM")
-CHAIN = Step("11", "certificate chain", "PCK certificate, its CA and the root, each signed by the next with P-256")
-CONSTRAINTS = Step("11", "certificate constraints", "authorities that may sign certificates, and a leaf that may not")
-ROLES = Step("12", "certificate roles", "a PCK certificate, an SGX PCK CA and the SGX root CA")
-ROOT = Step("13", "pinned root", "a root key that is pinned here")
-EXTENSION = Step("15", "PCK extension", "every part of the SGX extension, once, with its exact length")
+CERTIFICATES = Step("10", "certificates in the quote", "three certificates in PEM", Group.CERTIFICATES)
+CHAIN = Step(
+    "11",
+    "certificate chain",
+    "PCK certificate, its CA and the root, each signed by the next with P-256",
+    Group.CERTIFICATES,
+)
+CONSTRAINTS = Step(
+    "11",
+    "certificate constraints",
+    "authorities that may sign certificates, and a leaf that may not",
+    Group.CERTIFICATES,
+)
+ROLES = Step("12", "certificate roles", "a PCK certificate, an SGX PCK CA and the SGX root CA", Group.CERTIFICATES)
+ROOT = Step("13", "pinned root", "a root key that is pinned here", Group.CERTIFICATES)
+EXTENSION = Step(
+    "15", "PCK extension", "every part of the SGX extension, once, with its exact length", Group.CERTIFICATES
+)
 
 
 @dataclass(frozen=True, slots=True)

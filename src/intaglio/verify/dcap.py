@@ -17,7 +17,7 @@ from intaglio.verify import endorsements as end
 from intaglio.verify.cache import Recent
 from intaglio.verify.chain import Authorities, PckChain, Roots, judge_chain
 from intaglio.verify.endorsements import Endorsements, check_windows, judge_collateral
-from intaglio.verify.ledger import Ledger, Step, Window
+from intaglio.verify.ledger import Group, Ledger, Step, Window
 from intaglio.verify.signature import P256Key
 from intaglio.verify.tcb import Tcb, check_enclave, enclave_level, merge, platform_level
 from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
@@ -33,24 +33,28 @@ MAX_PLATFORMS = 4096
 MAX_COLLATERALS = 64
 """One per FMSPC and CA, twice while an update is under way; there are a few dozen FMSPCs in the world."""
 
-HEADER = Step("1", "quote header", "48 bytes")
-VERSION = Step("2", "version and TEE", "version 3, 4 or 5 of a known TEE")
-KEY_TYPE = Step("3", "attestation key type", "2, ECDSA on P-256")
-VENDOR = Step("4", "QE vendor", f"Intel's, {INTEL_QE_VENDOR_ID.hex()}")
-BODY = Step("5", "report body", "the size of its type, reserved bytes zero")
-AUTHENTICATION = Step("6", "authentication data", "the declared length, and only zero bytes after it")
-LAYOUT = Step("7", "authentication data layout", "signature, key, QE report, certification data")
-LENGTHS = Step("8", "declared lengths", "every length consumed exactly")
-CERTIFICATION = Step("9", "certification data", "the PCK certificate chain (type 5)")
-CHAIN_WINDOWS = Step("11", "certificate validity", "not before <= time <= not after")
-QE_REPORT = Step("21", "QE report signature", "a signature by the PCK certificate's key")
-QE_DATA = Step("22", "QE report data", "SHA-256 of attestation key and QE data, then 32 zero bytes")
-QUOTE_SIGNATURE = Step("23", "quote signature", "a signature by the attestation key over header and body")
-QE_IDENTITY = Step("24", "QE identity", "the enclave that Intel's QE identity describes, not in debug mode")
-LEVEL = Step("25", "TCB level", "the highest level that the platform reaches, or NotSupported")
-MERGED = Step("27", "merged TCB status", "platform and QE together")
-STATUS = Step("29", "TCB status", "a known status; whether it is good enough is for the policy")
-INIT = Step("30", "INIT attribute", "an initialised enclave")
+HEADER = Step("1", "quote header", "48 bytes", Group.FORMAT)
+VERSION = Step("2", "version and TEE", "version 3, 4 or 5 of a known TEE", Group.FORMAT)
+KEY_TYPE = Step("3", "attestation key type", "2, ECDSA on P-256", Group.FORMAT)
+VENDOR = Step("4", "QE vendor", f"Intel's, {INTEL_QE_VENDOR_ID.hex()}", Group.FORMAT)
+BODY = Step("5", "report body", "the size of its type, reserved bytes zero", Group.FORMAT)
+AUTHENTICATION = Step("6", "authentication data", "the declared length, and only zero bytes after it", Group.FORMAT)
+LAYOUT = Step("7", "authentication data layout", "signature, key, QE report, certification data", Group.FORMAT)
+LENGTHS = Step("8", "declared lengths", "every length consumed exactly", Group.FORMAT)
+CERTIFICATION = Step("9", "certification data", "the PCK certificate chain (type 5)", Group.FORMAT)
+CHAIN_WINDOWS = Step("11", "certificate validity", "not before <= time <= not after", Group.CERTIFICATES)
+QE_REPORT = Step("21", "QE report signature", "a signature by the PCK certificate's key", Group.SIGNATURES)
+QE_DATA = Step("22", "QE report data", "SHA-256 of attestation key and QE data, then 32 zero bytes", Group.SIGNATURES)
+QUOTE_SIGNATURE = Step(
+    "23", "quote signature", "a signature by the attestation key over header and body", Group.SIGNATURES
+)
+QE_IDENTITY = Step(
+    "24", "QE identity", "the enclave that Intel's QE identity describes, not in debug mode", Group.SIGNATURES
+)
+LEVEL = Step("25", "TCB level", "the highest level that the platform reaches, or NotSupported", Group.TCB)
+MERGED = Step("27", "merged TCB status", "platform and QE together", Group.TCB)
+STATUS = Step("29", "TCB status", "a known status; whether it is good enough is for the policy", Group.TCB)
+INIT = Step("30", "INIT attribute", "an initialised enclave", Group.TCB)
 
 PROCEDURE = (
     HEADER, VERSION, KEY_TYPE, VENDOR, BODY, AUTHENTICATION, LAYOUT, LENGTHS, CERTIFICATION,

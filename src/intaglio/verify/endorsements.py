@@ -11,27 +11,27 @@ from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
 from intaglio.verify.cache import Recent
 from intaglio.verify.chain import Authorities, Authority, PckChain, window
-from intaglio.verify.ledger import Ledger, Step, Window, common_span, moment
+from intaglio.verify.ledger import Group, Ledger, Step, Window, common_span, moment
 from intaglio.verify.signature import P256Key
 from intaglio.wire.collateral import DcapCollateral, EnclaveIdentity, TcbInfo
 from intaglio.wire.x509 import Certificate, RevocationList, read_pem_chain
 
 __all__ = ["COLLATERAL", "Endorsements", "judge_collateral"]
 
-COLLATERAL = Step("14", "collateral", "the collateral of this platform")
-ROOT_CRL = Step("14", "root CA revocation list", "a list signed by the root")
-PCK_CRL = Step("14", "PCK revocation list", "a list signed by the CA that issued the PCK certificate")
-CRL_WINDOWS = Step("14", "revocation lists' validity", "this update <= time <= next update")
-REVOCATION = Step("14", "revocation", "a PCK certificate and CA that are on no list")
-TCB_SIGNER = Step("12", "TCB info signer", "a TCB signing certificate that the pinned root issued")
-QE_SIGNER = Step("12", "QE identity signer", "a TCB signing certificate that the pinned root issued")
-TCB_SIGNATURE = Step("16", "TCB info signature", "the signer's signature over the exact bytes")
-QE_SIGNATURE = Step("16", "QE identity signature", "the signer's signature over the exact bytes")
-TCB_CONTENT = Step("17", "TCB info content", "version 2 or 3, known statuses, levels that differ")
-TCB_PLATFORM = Step("17", "TCB info's platform", "the TEE, FMSPC and PCE id of the PCK certificate")
-WINDOWS = Step("18", "collateral validity", "issue date <= time <= next update, and valid signers")
-EVALUATION = Step("19", "TCB evaluation number", "reported; a policy may demand a minimum")
-QE_CONTENT = Step("20", "QE identity content", "id QE of version 2")
+COLLATERAL = Step("14", "collateral", "the collateral of this platform", Group.COLLATERAL)
+ROOT_CRL = Step("14", "root CA revocation list", "a list signed by the root", Group.COLLATERAL)
+PCK_CRL = Step("14", "PCK revocation list", "a list signed by the CA that issued the PCK certificate", Group.COLLATERAL)
+CRL_WINDOWS = Step("14", "revocation lists' validity", "this update <= time <= next update", Group.COLLATERAL)
+REVOCATION = Step("14", "revocation", "a PCK certificate and CA that are on no list", Group.COLLATERAL)
+TCB_SIGNER = Step("12", "TCB info signer", "a TCB signing certificate that the pinned root issued", Group.COLLATERAL)
+QE_SIGNER = Step("12", "QE identity signer", "a TCB signing certificate that the pinned root issued", Group.COLLATERAL)
+TCB_SIGNATURE = Step("16", "TCB info signature", "the signer's signature over the exact bytes", Group.COLLATERAL)
+QE_SIGNATURE = Step("16", "QE identity signature", "the signer's signature over the exact bytes", Group.COLLATERAL)
+TCB_CONTENT = Step("17", "TCB info content", "version 2 or 3, known statuses, levels that differ", Group.COLLATERAL)
+TCB_PLATFORM = Step("17", "TCB info's platform", "the TEE, FMSPC and PCE id of the PCK certificate", Group.COLLATERAL)
+WINDOWS = Step("18", "collateral validity", "issue date <= time <= next update, and valid signers", Group.COLLATERAL)
+EVALUATION = Step("19", "TCB evaluation number", "reported; a policy may demand a minimum", Group.COLLATERAL)
+QE_CONTENT = Step("20", "QE identity content", "id QE of version 2", Group.COLLATERAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
 from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
-from intaglio.verify.ledger import Ledger, Step
+from intaglio.verify.ledger import Group, Ledger, Step
 from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
 from intaglio.wire.collateral import DcapCollateral
 
@@ -27,7 +27,7 @@ _EPID_QUOTE_SIZE = 436
 _NITRO_PREFIXES = (b"\x84\x44\xa1\x01", b"\xd2\x84\x44\xa1\x01")
 _TEE_TYPES = {b"\x00\x00\x00\x00": Tee.SGX, b"\x81\x00\x00\x00": Tee.TDX}
 
-FORMAT = Step("1", "evidence format", "a kind of evidence that can be judged")
+FORMAT = Step("1", "evidence format", "a kind of evidence that can be judged", Group.FORMAT)
 
 
 class Kind(Enum):

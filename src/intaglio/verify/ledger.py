@@ -7,6 +7,7 @@ values, not sentences: they become text when a verdict's checks are looked at.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from typing import NamedTuple, TypeVar
 
 from intaglio.errors import Rejected
@@ -14,9 +15,20 @@ from intaglio.reasons import Reason
 from intaglio.types import UnixTime
 from intaglio.verify.verdict import Check, Outcome
 
-__all__ = ["Finding", "Ledger", "Step", "Window", "common_span", "moment"]
+__all__ = ["Finding", "Group", "Ledger", "Step", "Window", "common_span", "moment"]
 
 T = TypeVar("T")
+
+
+class Group(Enum):
+    """What a step is about: the branches of the tree that people are shown, in this order."""
+
+    FORMAT = "format"
+    CERTIFICATES = "certificates"
+    COLLATERAL = "collateral"
+    SIGNATURES = "signatures"
+    TCB = "TCB"
+    POLICY = "policy"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +38,7 @@ class Step:
     number: str
     name: str
     expected: str
+    group: Group
 
 
 class Finding(NamedTuple):
@@ -164,7 +177,9 @@ def moment(time: int) -> str:
 
 def _check(step: Step, finding: Finding) -> Check:
     expected = _text(finding.expected) or step.expected
-    return Check(step.number, step.name, finding.outcome, finding.reason, expected, _text(finding.found))
+    return Check(
+        step.number, step.name, step.group.value, finding.outcome, finding.reason, expected, _text(finding.found)
+    )
 
 
 def _text(value: object) -> str:

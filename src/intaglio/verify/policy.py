@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from intaglio.reasons import Reason
-from intaglio.verify.ledger import Ledger, Step
+from intaglio.verify.ledger import Group, Ledger, Step
 from intaglio.verify.policy_file import PolicyError, read_policy
 from intaglio.verify.verdict import Checks, Decision, Verdict, issue
 from intaglio.verify.workload import MEASUREMENT, RULES, Binding, Pin, SignedBy, Workload
@@ -14,7 +14,7 @@ from intaglio.wire.cbor import digest, encode
 
 __all__ = ["Pin", "Policy", "PolicyError", "SignedBy", "Workload"]
 
-WORKLOAD = Step("policy", "workload", "an [[accept]] table for this kind of TEE whose rules all pass")
+WORKLOAD = Step("policy", "workload", "an [[accept]] table for this kind of TEE whose rules all pass", Group.POLICY)
 
 _PROCEDURE = (WORKLOAD, *RULES)
 

@@ -46,11 +46,12 @@ class Decision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of a verdict. `number` is that of docs/verification.md; rules of a policy have the number
-    `policy`."""
+    """One line of a verdict. `number` is that of docs/verification.md, and `group` what it is about; rules of a policy
+    that have no number there have the number `policy`."""
 
     number: str
     name: str
+    group: str
     outcome: Outcome
     reason: Reason | None
     expected: str
@@ -60,6 +61,7 @@ class Check:
         return {
             "number": self.number,
             "name": self.name,
+            "group": self.group,
             "outcome": self.outcome.value,
             "reason": self.reason.name if self.reason else None,
             "expected": self.expected,

@@ -10,24 +10,26 @@ from dataclasses import dataclass
 from intaglio.errors import Rejected
 from intaglio.reasons import Reason
 from intaglio.types import Measurement, Tee
-from intaglio.verify.ledger import Ledger, Step
+from intaglio.verify.ledger import Group, Ledger, Step
 from intaglio.verify.verdict import Identity, Platform, TcbStatus, Verdict
 from intaglio.wire.cbor import Value
 from intaglio.wire.sgx import AttributeFlag
 
 __all__ = ["RULES", "Binding", "Pin", "SignedBy", "Workload"]
 
-MEASUREMENT = Step("30", "measurement", "MRENCLAVE, or MRSIGNER with product and security version")
-CONFIGURATION = Step("30", "configuration", "the KSS fields and attributes that the policy names, if any")
-DEBUG = Step("30", "debug", "production mode")
-PRIVILEGE = Step("30", "privileged attributes", "neither PROVISION_KEY nor EINITTOKEN_KEY")
-REPORT_DATA = Step("32", "report data", "the hash that binds this session")
-PIN = Step("policy", "pin", "the hash of this data centre's pinned keys, where the policy says")
-TCB = Step("29", "TCB status allowed", "a status that the policy lists")
-ADVISORIES = Step("29", "advisories allowed", "only advisories that the policy names, in TCB info that can name them")
-EVALUATION = Step("19", "minimum TCB evaluation number", "at least the policy's minimum")
-PLATFORMS = Step("policy", "platform allowed", "a PPID or platform instance id that the policy lists")
-FLAGS = Step("33", "platform flags", "dynamic platform, cached keys and SMT as the policy allows")
+MEASUREMENT = Step("30", "measurement", "MRENCLAVE, or MRSIGNER with product and security version", Group.POLICY)
+CONFIGURATION = Step("30", "configuration", "the KSS fields and attributes that the policy names, if any", Group.POLICY)
+DEBUG = Step("30", "debug", "production mode", Group.POLICY)
+PRIVILEGE = Step("30", "privileged attributes", "neither PROVISION_KEY nor EINITTOKEN_KEY", Group.POLICY)
+REPORT_DATA = Step("32", "report data", "the hash that binds this session", Group.POLICY)
+PIN = Step("policy", "pin", "the hash of this data centre's pinned keys, where the policy says", Group.POLICY)
+TCB = Step("29", "TCB status allowed", "a status that the policy lists", Group.POLICY)
+ADVISORIES = Step(
+    "29", "advisories allowed", "only advisories that the policy names, in TCB info that can name them", Group.POLICY
+)
+EVALUATION = Step("19", "minimum TCB evaluation number", "at least the policy's minimum", Group.POLICY)
+PLATFORMS = Step("policy", "platform allowed", "a PPID or platform instance id that the policy lists", Group.POLICY)
+FLAGS = Step("33", "platform flags", "dynamic platform, cached keys and SMT as the policy allows", Group.POLICY)
 
 RULES = (
     MEASUREMENT, CONFIGURATION, DEBUG, PRIVILEGE, REPORT_DATA, PIN, TCB, ADVISORIES, EVALUATION, PLATFORMS, FLAGS,
