@@ -37,9 +37,9 @@ from intaglio.sim.draft import launch
 from intaglio.sim.measure import Image, TrustedFile
 from intaglio.sim.world import Lab
 from intaglio.types import UnixTime
-from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.policy import Policy
+from intaglio.verify.roots import Roots
 from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.hello import Hello, Result
 from intaglio.wire.identity import Pin, Suite

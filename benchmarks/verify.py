@@ -28,8 +28,8 @@ from intaglio.sim.draft import Draft
 from intaglio.sim.measure import Image, TrustedFile
 from intaglio.sim.world import Lab
 from intaglio.types import UnixTime
-from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
+from intaglio.verify.roots import Roots
 from intaglio.wire.collateral import DcapCollateral
 from tests.conftest import VECTORS
 

@@ -83,7 +83,7 @@ class DataCentreSide:
             evidence_hash=opened.evidence_hash,
             at=NOW,
             decision=Decision.ACCEPTED,
-            identity=SimpleNamespace(report_data=opened.report_data),  # type: ignore[arg-type]
+            identity=SimpleNamespace(report_data=opened.report_data),
         )
         accepted = opened.accept(verdict, Result(UnixTime(NOW + life), NOW, "meter", {}), self.signer, os.urandom)
         self.opened.append(opened)

@@ -10,9 +10,9 @@ from intaglio.sim.draft import Draft, Evidence
 from intaglio.sim.faults import FAULTS, Fault
 from intaglio.sim.signing import signer_of
 from intaglio.sim.world import Lab
-from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.policy import Policy
+from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Decision, Verdict
 from intaglio.wire.collateral import DcapCollateral
 from tests.sim.conftest import IMAGE, NOON

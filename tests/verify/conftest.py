@@ -8,8 +8,8 @@ from intaglio.sim.draft import Draft, Evidence
 from intaglio.sim.measure import Image, TrustedFile
 from intaglio.sim.world import Lab
 from intaglio.types import ReportData, UnixTime
-from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
+from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Verdict
 
 NOON = UnixTime(1_780_315_200)

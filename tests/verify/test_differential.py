@@ -16,8 +16,8 @@ from intaglio.errors import Malformed
 from intaglio.sim.draft import Draft, Evidence
 from intaglio.sim.faults import FAULTS, Fault
 from intaglio.types import UnixTime
-from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
+from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Verdict
 from intaglio.wire.collateral import DcapCollateral
 from tests.conftest import missing

@@ -12,9 +12,9 @@ from intaglio.sim.cpu import LaunchOptions
 from intaglio.sim.draft import Draft
 from intaglio.sim.world import DEFAULT_LEVEL, Lab, PlatformPlan, TcbState
 from intaglio.types import ReportData
-from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.policy import Policy, PolicyError, SignedBy
+from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Decision, Outcome, TcbStatus, Verdict
 from intaglio.wire.collateral import DcapCollateral
 from tests.verify.conftest import IMAGE, NOON, REPORT_DATA, judge

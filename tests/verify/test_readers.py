@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from intaglio.errors import Malformed
 from intaglio.sim.draft import Draft
 from intaglio.types import Measurement, ReportData
-from intaglio.verify.chain import Roots
 from intaglio.verify.evidence import Kind, classify, detect
 from intaglio.verify.policy import Policy
+from intaglio.verify.roots import Roots, Vendor
 from intaglio.wire import strict_json
 from intaglio.wire.collateral import DcapCollateral, EnclaveIdentity, TcbInfo, signed_body
 from intaglio.wire.cursor import Cursor
@@ -219,7 +219,8 @@ def test_real_roots_are_the_pinned_one() -> None:
     assert len(found) == 2
     for path in found:
         (root,) = read_chain(path.read_bytes())
-        assert Roots.production().pins(root), path.name
+        assert Roots.production().pins(root, Vendor.INTEL_SGX), path.name
+        assert not any(Roots.production().pins(root, vendor) for vendor in Vendor if vendor is not Vendor.INTEL_SGX)
 
 
 @given(

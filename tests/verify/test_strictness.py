@@ -17,8 +17,8 @@ from intaglio.sim.draft import Draft, Evidence
 from intaglio.sim.pki import DAY, Holder, pem_chain
 from intaglio.sim.world import DEFAULT_LEVEL, Lab, PlatformPlan, TcbState
 from intaglio.types import Tee, UnixTime
-from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
+from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Outcome, TcbStatus, Verdict
 from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.dcap import Quote

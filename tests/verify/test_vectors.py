@@ -10,9 +10,9 @@ import pytest
 
 from intaglio.reasons import Reason
 from intaglio.types import UnixTime
-from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import PROCEDURE, DcapVerifier
 from intaglio.verify.evidence import Verifier
+from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Outcome, Verdict
 from intaglio.wire.collateral import DcapCollateral
 from tests.conftest import missing, vector_cases

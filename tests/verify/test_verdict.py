@@ -14,10 +14,10 @@ from intaglio.sim.draft import Draft
 from intaglio.types import UnixTime
 from intaglio.verify import dcap
 from intaglio.verify.cache import Recent
-from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import PROCEDURE, DcapVerifier
 from intaglio.verify.ledger import Ledger, Step
 from intaglio.verify.policy import WORKLOAD
+from intaglio.verify.roots import Roots
 from intaglio.verify.tcb import merge
 from intaglio.verify.verdict import Outcome, TcbStatus, Verdict, evidence_hash
 from intaglio.verify.workload import RULES

@@ -7,8 +7,8 @@ from pathlib import Path
 from intaglio.cli.failure import Usage
 from intaglio.cli.reading import read_bytes
 from intaglio.errors import Malformed
-from intaglio.verify.chain import Roots
 from intaglio.verify.policy import Policy, PolicyError
+from intaglio.verify.roots import Roots
 from intaglio.wire.identity import Pin
 
 __all__ = ["read_pin", "read_policy", "read_roots"]

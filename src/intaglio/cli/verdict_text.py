@@ -17,6 +17,13 @@ _MARKS = {
     Outcome.UNDECIDABLE: ("unknown", "bold yellow"),
 }
 _WORST = (Outcome.FAILED, Outcome.UNDECIDABLE, Outcome.SKIPPED, Outcome.OK)
+_IDENTITY = {
+    "mr_enclave": "MRENCLAVE",
+    "mr_signer": "MRSIGNER",
+    "isv_prod_id": "product",
+    "isv_svn": "SVN",
+}
+"""Of everything that an identity holds, what tells people who it is."""
 _LONGEST_FINDING = 110
 """Characters of a finding that are shown; --json has all of it."""
 
@@ -79,12 +86,12 @@ def _show_facts(verdict: Verdict) -> None:
         field("platform", f"FMSPC {verdict.platform.fmspc}, PPID {verdict.platform.ppid}", indent=2)
     if verdict.identity is not None:
         claimed = "" if verdict.genuine else " (claimed, not proven)"
-        field("MRENCLAVE", verdict.identity.mr_enclave.hex() + claimed, indent=2)
-        field("MRSIGNER", verdict.identity.mr_signer.hex() + claimed, indent=2)
-        field("product, SVN", f"{verdict.identity.isv_prod_id}, {verdict.identity.isv_svn}", indent=2)
-        field(
-            "debug", "YES: the host can read and change everything inside" if verdict.identity.debug else "no", indent=2
-        )
+        facts = verdict.identity.to_json()
+        for name, title in _IDENTITY.items():
+            if name in facts:
+                field(title, f"{facts[name]}{claimed}", indent=2)
+        debug = "YES: the host can read and change everything inside" if verdict.identity.debug else "no"
+        field("debug", debug, indent=2)
 
 
 def advisories(verdict: Verdict) -> str:

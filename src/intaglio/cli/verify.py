@@ -13,7 +13,7 @@ from intaglio.cli.reading import dearmoured, read_bytes
 
 if TYPE_CHECKING:
     from intaglio.types import UnixTime
-    from intaglio.verify.chain import Roots
+    from intaglio.verify.roots import Roots
     from intaglio.verify.verdict import Verdict
     from intaglio.wire.collateral import DcapCollateral
 

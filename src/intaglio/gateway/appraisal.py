@@ -16,12 +16,13 @@ from intaglio.gateway.config import Misconfigured, Settings
 from intaglio.reasons import Reason
 from intaglio.types import ReportData, UnixTime
 from intaglio.verify.cache import Recent
-from intaglio.verify.chain import Roots
 from intaglio.verify.evidence import Verifier
 from intaglio.verify.policy import Policy
+from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Decision, Verdict
 from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.dcap import Quote
+from intaglio.wire.endorsement import Collateral, parse_collateral
 
 __all__ = ["Appraisal", "Appraiser", "EvidenceAppraiser", "Terms"]
 
@@ -51,7 +52,7 @@ class Appraisal:
 
     verdict: Verdict
     terms: Terms | None
-    collateral: DcapCollateral | None
+    collateral: Collateral | None
 
 
 class Appraiser(Protocol):
@@ -128,7 +129,7 @@ class EvidenceAppraiser:
         return Appraisal(verdict, self._terms(verdict), collateral)
 
     def review(self, evidence: bytes, collateral: bytes | None, at: UnixTime) -> Appraisal:
-        parsed = DcapCollateral.parse_json(collateral) if collateral is not None else None
+        parsed = parse_collateral(collateral) if collateral is not None else None
         genuine = self._verifier.verify(evidence, parsed, at)
         verdict = self._policy.appraise(genuine, report_data=None, pin_hash=self._pin_hash)
         return Appraisal(verdict, self._terms(verdict), parsed)

@@ -1,30 +1,23 @@
-"""The certificates of a platform, from its PCK certificate to a root that is pinned by its key (checks 10 to 15).
+"""The certificates of an Intel platform, from its PCK certificate to a pinned root (checks 10 to 15).
 
-Two of Intel's root certificates share one key, so the key is pinned and not the certificate; the root that a quote
-brings along is never trusted for being there. What is found here does not depend on the time: the windows of
-validity are handed on for `verify` to compare with its moment.
+What is found here does not depend on the time: the windows of validity are handed on for `verify` to compare with its
+moment.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self
 
 from intaglio.errors import Malformed, Rejected
 from intaglio.reasons import Reason
 from intaglio.verify.cache import Recent
 from intaglio.verify.ledger import Group, Ledger, Step, Window, common_span
+from intaglio.verify.roots import Roots, Vendor, check_issued, window
 from intaglio.verify.signature import P256Key
 from intaglio.verify.verdict import Platform
 from intaglio.wire.pck import PckExtension
 from intaglio.wire.x509 import Certificate, read_pem_chain
 
-__all__ = ["Authorities", "Authority", "PckChain", "Roots", "judge_chain"]
-
-_INTEL_SGX_ROOT = bytes.fromhex(
-    "040ba9c4c0c0c86193a3fe23d6b02cda10a8bbd4e88e48b4458561a36e705525"
-    "f567918e2edc88e40d860bd0cc4ee26aacc988e505a953558c453f6b0904ae7394"
-)
-"""The public key of "Intel SGX Root CA": the same in the certificates of 2018 that end in 2033 and in 2049."""
+__all__ = ["Authorities", "Authority", "PckChain", "judge_chain"]
 
 CERTIFICATES = Step("10", "certificates in the quote", "three certificates in PEM", Group.CERTIFICATES)
 CHAIN = Step(
@@ -44,48 +37,6 @@ ROOT = Step("13", "pinned root", "a root key that is pinned here", Group.CERTIFI
 EXTENSION = Step(
     "15", "PCK extension", "every part of the SGX extension, once, with its exact length", Group.CERTIFICATES
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Roots:
-    """The root keys that are trusted: Intel's, those of laboratories, or both. Verdicts under the latter say
-    `simulated`."""
-
-    _production: frozenset[bytes] = frozenset()
-    _lab: frozenset[bytes] = frozenset()
-
-    @classmethod
-    def production(cls) -> Self:
-        """Real hardware only."""
-        return cls(_production=frozenset((_INTEL_SGX_ROOT,)))
-
-    @classmethod
-    def lab(cls, certificate: bytes) -> Self:
-        """The root of a simulator, as one certificate in PEM or DER. Raises `Malformed`."""
-        ders = (certificate,) if certificate[:1] == b"\x30" else read_pem_chain(certificate)
-        if len(ders) != 1:
-            raise Malformed("lab root", f"expected one certificate, got {len(ders)}")
-        key = Certificate.parse(ders[0]).public_key
-        if not key:
-            raise Malformed("lab root", "expected a P-256 key")
-        return cls(_lab=frozenset((key,)))
-
-    def __or__(self, other: Self) -> Self:
-        return type(self)(self._production | other._production, self._lab | other._lab)
-
-    def check(self, root: Certificate) -> str:
-        """Which kind of root this is, in words. Raises `Rejected` if its key is not pinned (check 13)."""
-        if root.public_key in self._production:
-            return "Intel SGX Root CA"
-        if root.public_key in self._lab:
-            return "the root of a laboratory: this evidence is simulated"
-        raise Rejected(Reason.ROOT_UNTRUSTED, found=f"key {root.public_key.hex()} of {root.common_name!r}")
-
-    def pins(self, root: Certificate) -> bool:
-        return root.public_key in self._production or root.public_key in self._lab
-
-    def simulated(self, root: Certificate) -> bool:
-        return root.public_key in self._lab and root.public_key not in self._production
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +72,7 @@ class Authorities:
             check_issued(root, root, root_key)
             check_issued(certificate, root, root_key)
             known = Authority(certificate, root, P256Key(certificate.public_key, Reason.CERTIFICATE_CHAIN))
-            if self.roots.pins(root):
+            if self.roots.pins(root, Vendor.INTEL_SGX):
                 for each in (certificate, root):
                     self.certificates.put(each.der, each)
                 self.pairs.put(pair, known)
@@ -162,7 +113,7 @@ def _judge(chain: "_Chain", authorities: Authorities, own: Ledger) -> PckChain |
     keys = own.learn(CHAIN, lambda: _check_signatures(leaf, ca, root, authorities))
     own.run(CONSTRAINTS, lambda: _check_constraints(leaf, ca, root))
     own.run(ROLES, lambda: _check_roles(leaf, ca, root))
-    own.run(ROOT, lambda: authorities.roots.check(root))
+    own.run(ROOT, lambda: authorities.roots.check(root, Vendor.INTEL_SGX))
     extension = own.learn(EXTENSION, lambda: _read_extension(leaf))
     if keys is None or extension is None:
         return None
@@ -174,32 +125,12 @@ def _judge(chain: "_Chain", authorities: Authorities, own: Ledger) -> PckChain |
         key=key,
         extension=extension,
         platform=_platform(extension),
-        simulated=authorities.roots.simulated(root),
+        simulated=authorities.roots.simulated(root, Vendor.INTEL_SGX),
         trusted=all(map(own.passed, (CONSTRAINTS, ROLES, ROOT))),
         windows=windows,
         span=common_span(windows),
         findings=own,
     )
-
-
-def check_issued(subject: Certificate, issuer: Certificate, key: P256Key) -> None:
-    """`issuer` signed `subject`, and the names fit byte by byte. Raises `Rejected` (CERTIFICATE_CHAIN)."""
-    if subject.issuer != issuer.subject:
-        raise Rejected(
-            Reason.CERTIFICATE_CHAIN, expected=f"{subject.common_name!r} issued by its CA", found=issuer.common_name
-        )
-    try:
-        key.check(subject.signature, subject.signed, Reason.CERTIFICATE_CHAIN)
-    except Rejected as rejected:
-        raise Rejected(
-            rejected.reason,
-            expected=f"{subject.common_name!r} signed by {issuer.common_name!r}",
-            found="the signature does not verify",
-        ) from rejected
-
-
-def window(certificate: Certificate) -> Window:
-    return Window(certificate.common_name, certificate.not_before, certificate.not_after)
 
 
 _Chain = tuple[Certificate, Certificate, Certificate]

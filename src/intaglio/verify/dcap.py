@@ -15,14 +15,16 @@ from intaglio.types import Tee, UnixTime
 from intaglio.verify import chain as pck
 from intaglio.verify import endorsements as end
 from intaglio.verify.cache import Recent
-from intaglio.verify.chain import Authorities, PckChain, Roots, judge_chain
+from intaglio.verify.chain import Authorities, PckChain, judge_chain
 from intaglio.verify.endorsements import Endorsements, check_windows, judge_collateral
 from intaglio.verify.ledger import Group, Ledger, Step, Window
+from intaglio.verify.roots import Roots
 from intaglio.verify.signature import P256Key
 from intaglio.verify.tcb import Tcb, check_enclave, enclave_level, merge, platform_level
 from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
 from intaglio.wire.collateral import DcapCollateral, EnclaveTcbLevel
 from intaglio.wire.dcap import ECDSA_P256, INTEL_QE_VENDOR_ID, CertificationType, Quote
+from intaglio.wire.endorsement import Collateral
 from intaglio.wire.sgx import AttributeFlag, ReportBody
 
 __all__ = ["PROCEDURE", "DcapVerifier"]
@@ -87,7 +89,7 @@ class DcapVerifier:
         self._attesters: Recent[_Attester] = Recent(MAX_PLATFORMS)
         self._collaterals: Recent[Endorsements] = Recent(MAX_COLLATERALS)
 
-    def verify(self, evidence: bytes, collateral: DcapCollateral | None, at: UnixTime) -> Verdict:
+    def verify(self, evidence: bytes, collateral: Collateral | None, at: UnixTime) -> Verdict:
         """Judges raw quote bytes as of the time `at`. Bytes that are no quote give a verdict too: not genuine."""
         ledger = Ledger()
         name = evidence_hash(evidence)
@@ -120,7 +122,7 @@ class DcapVerifier:
         self._certified.clear()
         self._attesters.clear()
 
-    def _attester(self, quote: Quote, collateral: DcapCollateral | None) -> "_Attester":
+    def _attester(self, quote: Quote, collateral: Collateral | None) -> "_Attester":
         """What quote and collateral say of the platform, its quoting enclave and the attestation key.
 
         A quoting enclave keeps its key for years, so this part of its quotes is the same bytes again and again.
@@ -175,9 +177,12 @@ class DcapVerifier:
             self._platforms.put(key, fresh)
         return fresh
 
-    def _endorsements(self, collateral: DcapCollateral | None, ledger: Ledger) -> Endorsements | None:
+    def _endorsements(self, collateral: Collateral | None, ledger: Ledger) -> Endorsements | None:
         if collateral is None:
             ledger.undecidable(end.COLLATERAL, Reason.COLLATERAL_MISSING, "none was supplied")
+            return None
+        if not isinstance(collateral, DcapCollateral):
+            ledger.fail(end.COLLATERAL, Reason.COLLATERAL_MISMATCH, "collateral of another kind of TEE")
             return None
         known = self._collaterals.get(collateral.digest)
         if known is None:

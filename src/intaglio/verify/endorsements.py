@@ -10,8 +10,9 @@ from intaglio.errors import Malformed, Rejected
 from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
 from intaglio.verify.cache import Recent
-from intaglio.verify.chain import Authorities, Authority, PckChain, window
+from intaglio.verify.chain import Authorities, Authority, PckChain
 from intaglio.verify.ledger import Group, Ledger, Step, Window, common_span, moment
+from intaglio.verify.roots import Vendor, window
 from intaglio.verify.signature import P256Key
 from intaglio.wire.collateral import DcapCollateral, EnclaveIdentity, TcbInfo
 from intaglio.wire.x509 import Certificate, RevocationList, read_pem_chain
@@ -174,7 +175,7 @@ def _check_signer(found: list[Certificate], authorities: Authorities) -> Authori
         raise Rejected(
             Reason.COLLATERAL_SIGNER, expected="a signing certificate and the root that issued it", found=names
         )
-    authorities.roots.check(root[0])
+    authorities.roots.check(root[0], Vendor.INTEL_SGX)
     signer = signers[0]
     is_signer = "SGX TCB Signing" in signer.common_name and signer.sgx_extension is None
     if not is_signer or signer.is_ca or not signer.signs_data or signer.unknown_critical or not root[0].is_ca:
@@ -221,6 +222,8 @@ def _read_crl(data: bytes, step: Step, own: Ledger) -> RevocationList | None:
 
 
 def _check_crl(crl: RevocationList, key: P256Key) -> None:
+    if crl.algorithm is not key.algorithm:
+        raise Rejected(Reason.CRL_SIGNATURE, expected=key.algorithm.value, found=crl.algorithm.value)
     key.check(crl.signature, crl.signed, Reason.CRL_SIGNATURE)
 
 

@@ -6,16 +6,16 @@ hashes of evidence bind sessions: two spellings of one quote must not pass for t
 
 import binascii
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from intaglio.errors import Malformed
 from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
-from intaglio.verify.chain import Roots
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.ledger import Group, Ledger, Step
+from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
-from intaglio.wire.collateral import DcapCollateral
+from intaglio.wire.endorsement import Collateral
 
 __all__ = ["Detected", "Kind", "Verifier", "classify", "detect"]
 
@@ -78,18 +78,25 @@ def classify(raw: bytes) -> tuple[Tee, Kind]:
     raise Malformed("evidence", "no kind of evidence that is known here")
 
 
+class FormatVerifier(Protocol):
+    """What judges one kind of evidence. Safe for use from several threads; its memory is bounded."""
+
+    def verify(self, evidence: bytes, collateral: Collateral | None, at: UnixTime) -> Verdict:
+        """Judges raw bytes as of the time `at`. Bytes that are not of this kind give a verdict too: not genuine."""
+        ...
+
+
 class Verifier:
-    """Judges evidence of every kind under one set of roots, with the interface of `DcapVerifier`."""
+    """Judges evidence of every kind under one set of roots, each by the verifier of its format."""
 
     def __init__(self, roots: Roots) -> None:
-        self._dcap = DcapVerifier(roots)
+        self._formats: dict[Kind, FormatVerifier] = {Kind.ECDSA_QUOTE: DcapVerifier(roots)}
 
-    def verify(self, evidence: bytes, collateral: DcapCollateral | None, at: UnixTime) -> Verdict:
+    def verify(self, evidence: bytes, collateral: Collateral | None, at: UnixTime) -> Verdict:
         """Judges raw evidence as of the time `at`. Raises `Malformed` if it is no known kind of evidence."""
         tee, kind = classify(evidence)
-        if kind is Kind.ECDSA_QUOTE:
-            return self._dcap.verify(evidence, collateral, at)
-        return _unsupported(tee, kind, evidence, at)
+        known = self._formats.get(kind)
+        return known.verify(evidence, collateral, at) if known else _unsupported(tee, kind, evidence, at)
 
 
 def _unsupported(tee: Tee, kind: Kind, evidence: bytes, at: UnixTime) -> Verdict:

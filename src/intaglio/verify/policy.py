@@ -11,6 +11,7 @@ from intaglio.verify.policy_file import PolicyError, read_policy
 from intaglio.verify.verdict import Checks, Decision, Verdict, issue
 from intaglio.verify.workload import MEASUREMENT, RULES, Binding, Pin, SignedBy, Workload
 from intaglio.wire.cbor import digest, encode
+from intaglio.wire.sgx import ReportBody
 
 __all__ = ["Pin", "Policy", "PolicyError", "SignedBy", "Workload"]
 
@@ -54,7 +55,7 @@ class Policy:
         binding = Binding(report_data, pin_hash)
         closest: tuple[Workload, Ledger] | None = None
         for workload in self.workloads:
-            if workload.tee is not verdict.tee:
+            if workload.tee is not verdict.tee or not isinstance(verdict.identity, ReportBody):
                 continue
             ledger = workload.judge(verdict, verdict.identity, binding)
             if not ledger.not_passed(RULES):

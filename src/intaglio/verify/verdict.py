@@ -9,20 +9,35 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 from enum import Enum
+from typing import Protocol
 
 from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
 from intaglio.wire.cbor import bytes_head, labelled
 from intaglio.wire.collateral import TcbStatus
-from intaglio.wire.sgx import ReportBody
 
 __all__ = [
     "Check", "Checks", "Decision", "Identity", "Outcome", "Platform", "TcbStatus", "Verdict", "evidence_hash",
     "issue",
 ]  # fmt: skip
 
-Identity = ReportBody
-"""What the evidence says is running; a union once there are more kinds of TEE."""
+
+class Identity(Protocol):
+    """What the evidence says is running: the report of one format, as its reader in `intaglio.wire` made it."""
+
+    @property
+    def report_data(self) -> bytes:
+        """What the enclave chose and its evidence signs; 64 bytes, or up to 512 of a Nitro document's user data."""
+        ...
+
+    @property
+    def debug(self) -> bool:
+        """The host can look inside."""
+        ...
+
+    def to_json(self) -> dict[str, object]:
+        """Every field by its name; byte strings as lower-case hexadecimal."""
+        ...
 
 
 class Outcome(Enum):
@@ -87,10 +102,12 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """Which machine made the evidence: lower-case hexadecimal, and what its certificate says of its
-    configuration.
-    None where the certificate is silent (a PCK certificate of the processor CA has no instance id and no
-    flags)."""
+    """Which machine made the evidence, by what its certificates say; identifiers are lower-case hexadecimal.
+
+    Intel names a machine by PPID and platform instance id, AMD by chip id or, behind a VLEK, only by the cloud's id,
+    AWS by the instance (`module_id`, text). None where the certificates are silent: a PCK certificate of the processor
+    CA has no instance id and no flags.
+    """
 
     ppid: str | None = None
     platform_instance_id: str | None = None
@@ -99,6 +116,16 @@ class Platform:
     dynamic: bool | None = None
     cached_keys: bool | None = None
     smt: bool | None = None
+    product: str | None = None
+    chip_id: str | None = None
+    csp_id: str | None = None
+    module_id: str | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """By what a policy may list this machine."""
+        known = (self.ppid, self.platform_instance_id, self.chip_id, self.csp_id, self.module_id)
+        return tuple(each for each in known if each)
 
     def to_json(self) -> dict[str, str | bool | None]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -175,28 +202,9 @@ class Verdict:
             "at": self.at,
             "valid_until": self.valid_until,
             "platform": self.platform.to_json() if self.platform else None,
-            "identity": identity_json(self.identity) if self.identity else None,
+            "identity": self.identity.to_json() if self.identity else None,
             "checks": [check.to_json() for check in self.checks],
         }
-
-
-def identity_json(identity: Identity) -> dict[str, str | int | bool]:
-    """The facts of a report body, as `Verdict.to_json` shows them."""
-    return {
-        "mr_enclave": identity.mr_enclave.hex(),
-        "mr_signer": identity.mr_signer.hex(),
-        "isv_prod_id": identity.isv_prod_id,
-        "isv_svn": identity.isv_svn,
-        "attributes": identity.attributes.encode().hex(),
-        "debug": identity.debug,
-        "misc_select": identity.misc_select,
-        "cpu_svn": identity.cpu_svn.hex(),
-        "isv_ext_prod_id": identity.isv_ext_prod_id.hex(),
-        "isv_family_id": identity.isv_family_id.hex(),
-        "config_id": identity.config_id.hex(),
-        "config_svn": identity.config_svn,
-        "report_data": identity.report_data.hex(),
-    }
 
 
 def evidence_hash(evidence: bytes) -> bytes:

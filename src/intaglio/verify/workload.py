@@ -11,9 +11,9 @@ from intaglio.errors import Rejected
 from intaglio.reasons import Reason
 from intaglio.types import Measurement, Tee
 from intaglio.verify.ledger import Group, Ledger, Step
-from intaglio.verify.verdict import Identity, Platform, TcbStatus, Verdict
+from intaglio.verify.verdict import Platform, TcbStatus, Verdict
 from intaglio.wire.cbor import Value
-from intaglio.wire.sgx import AttributeFlag
+from intaglio.wire.sgx import AttributeFlag, ReportBody
 
 __all__ = ["RULES", "Binding", "Pin", "SignedBy", "Workload"]
 
@@ -93,7 +93,7 @@ class Workload:
     cached_keys: bool | None = None
     smt: bool | None = None
 
-    def judge(self, verdict: Verdict, identity: Identity, binding: Binding) -> Ledger:
+    def judge(self, verdict: Verdict, identity: ReportBody, binding: Binding) -> Ledger:
         """All rules on a genuine verdict. It accepts if no rule failed."""
         ledger = Ledger()
         rules: tuple[tuple[Step, Callable[[], object]], ...] = (
@@ -112,7 +112,7 @@ class Workload:
         self._judge_binding(identity, binding, ledger)
         return ledger
 
-    def _judge_binding(self, identity: Identity, binding: Binding, ledger: Ledger) -> None:
+    def _judge_binding(self, identity: ReportBody, binding: Binding, ledger: Ledger) -> None:
         """Check 32 and the pin: the two rules that need something from the session."""
         report_data, pin_hash = binding.report_data, binding.pin_hash
         if report_data is None:
@@ -134,7 +134,7 @@ class Workload:
             raise Rejected(Reason.WRONG_PIN, expected='pin = "config_id"', found="any image of this signer")
         return "not pinned: any image of this signer, allowed by dangerous_unpinned"
 
-    def _check_measurement(self, identity: Identity) -> str:
+    def _check_measurement(self, identity: ReportBody) -> str:
         wanted = self.measured_by
         if not isinstance(wanted, SignedBy):
             if identity.mr_enclave not in wanted:
@@ -151,7 +151,7 @@ class Workload:
             raise Rejected(Reason.SVN_TOO_LOW, expected=expected, found=f"ISVSVN {identity.isv_svn}")
         return f"MRSIGNER {identity.mr_signer.hex()}, ISVPRODID {identity.isv_prod_id}, ISVSVN {identity.isv_svn}"
 
-    def _check_configuration(self, identity: Identity) -> None:
+    def _check_configuration(self, identity: ReportBody) -> None:
         exact = (
             ("CONFIGID", self.config_id, identity.config_id, Reason.WRONG_CONFIGURATION),
             ("ISVFAMILYID", self.family_id, identity.isv_family_id, Reason.WRONG_PRODUCT),
@@ -169,12 +169,12 @@ class Workload:
                 expected_attributes = f"attributes {self.attributes.hex()}"
                 raise Rejected(Reason.WRONG_CONFIGURATION, expected=expected_attributes, found=masked.hex())
 
-    def _check_debug(self, identity: Identity) -> str:
+    def _check_debug(self, identity: ReportBody) -> str:
         if identity.debug and not self.dangerous_allow_debug:
             raise Rejected(Reason.DEBUG_ENCLAVE, expected="production", found="debug")
         return "debug, allowed by dangerous_allow_debug" if identity.debug else "production"
 
-    def _check_privilege(self, identity: Identity) -> str:
+    def _check_privilege(self, identity: ReportBody) -> str:
         held = [
             flag.name or ""
             for flag in (AttributeFlag.PROVISION_KEY, AttributeFlag.EINITTOKEN_KEY)
@@ -211,7 +211,7 @@ class Workload:
         return str(number)
 
     def _check_platform(self, platform: Platform | None) -> str:
-        ids = [each for each in (platform.ppid, platform.platform_instance_id) if each] if platform else []
+        ids = list(platform.ids) if platform else []
         if self.platforms is not None and self.platforms.isdisjoint(ids):
             raise Rejected(Reason.PLATFORM_NOT_ALLOWED, expected=sorted(self.platforms), found=ids)
         return f"{', '.join(ids)}{' (any is allowed)' if self.platforms is None else ''}"
@@ -264,13 +264,13 @@ class Workload:
         }
 
 
-def _check_report_data(identity: Identity, expected: bytes) -> None:
+def _check_report_data(identity: ReportBody, expected: bytes) -> None:
     """Check 32. Zeros are refused even if somebody expects them: a forgotten binding would look like success."""
     if not identity.report_data.strip(b"\0") or identity.report_data != expected:
         raise Rejected(Reason.REPORT_DATA, expected=expected.hex(), found=identity.report_data.hex())
 
 
-def _check_config_id_pin(identity: Identity, pin_hash: bytes) -> None:
+def _check_config_id_pin(identity: ReportBody, pin_hash: bytes) -> None:
     expected = pin_hash + bytes(32)
     if len(pin_hash) != 32 or identity.config_id != expected:
         raise Rejected(Reason.WRONG_PIN, expected=f"CONFIGID {expected.hex()}", found=identity.config_id.hex())

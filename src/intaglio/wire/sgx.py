@@ -116,3 +116,21 @@ class ReportBody:
     def debug(self) -> bool:
         """The host can read and write this enclave's memory."""
         return self.attributes.has(AttributeFlag.DEBUG)
+
+    def to_json(self) -> dict[str, object]:
+        """Every field by its name; byte strings as lower-case hexadecimal."""
+        return {
+            "mr_enclave": self.mr_enclave.hex(),
+            "mr_signer": self.mr_signer.hex(),
+            "isv_prod_id": self.isv_prod_id,
+            "isv_svn": self.isv_svn,
+            "attributes": self.attributes.encode().hex(),
+            "debug": self.debug,
+            "misc_select": self.misc_select,
+            "cpu_svn": self.cpu_svn.hex(),
+            "isv_ext_prod_id": self.isv_ext_prod_id.hex(),
+            "isv_family_id": self.isv_family_id.hex(),
+            "config_id": self.config_id.hex(),
+            "config_svn": self.config_svn,
+            "report_data": self.report_data.hex(),
+        }

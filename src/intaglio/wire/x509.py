@@ -1,14 +1,16 @@
-"""Certificates and revocation lists of Intel's SGX PKI as values (checks 10 to 14). It reads and never
-judges.
+"""Certificates and revocation lists of the vendors' PKIs as values (checks 10 to 14). It reads and never judges.
 
 The cryptography package does the parsing; this module keeps what judgement needs, names as their exact bytes
 and times in whole seconds, and turns the package's many exceptions into `Malformed`.
 """
 
 import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
-from typing import Self, cast
+from types import MappingProxyType
+from typing import NamedTuple, Self, cast
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,7 +21,7 @@ from intaglio.types import UnixTime
 from intaglio.wire import der
 from intaglio.wire.pck import SGX_EXTENSION_OID
 
-__all__ = ["Certificate", "RevocationList", "decode_crl", "read_pem_chain"]
+__all__ = ["Certificate", "RevocationList", "SignatureAlgorithm", "decode_certificate", "decode_crl", "read_pem_chain"]
 
 MAX_CHAIN = 8
 """Intel's chains have two or three certificates; more are refused before any is parsed."""
@@ -28,7 +30,6 @@ _P256_KEY_INFO = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703
 """What precedes the point in the SubjectPublicKeyInfo of an uncompressed P-256 key (RFC 5480 §2)."""
 
 _WHITE = b" \t\r"
-_ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 _MAX_SERIAL = 2**160 - 1
 """20 octets (RFC 5280 §4.1.2.2)."""
 
@@ -38,6 +39,8 @@ _UNDERSTOOD = frozenset((
     ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.SUBJECT_KEY_IDENTIFIER, ExtensionOID.CRL_DISTRIBUTION_POINTS,
 ))  # fmt: skip
 
+_NO_EXTENSIONS: Mapping[str, bytes] = MappingProxyType({})
+
 # What the package raises for bytes that are not a certificate; some of it only when a part is first looked
 # at.
 _PARSE_ERRORS = (
@@ -46,12 +49,39 @@ _PARSE_ERRORS = (
 )  # fmt: skip
 
 
+class SignatureAlgorithm(Enum):
+    """What signs in these PKIs."""
+
+    ECDSA_SHA256 = "ECDSA with SHA-256"
+    """Intel's DCAP PKI."""
+    ECDSA_SHA384 = "ECDSA with SHA-384"
+    """AWS Nitro Enclaves."""
+    RSA_PKCS1_SHA256 = "RSA PKCS #1 v1.5 with SHA-256"
+    """Intel's attestation service for EPID."""
+    RSA_PSS_SHA384 = "RSA-PSS with SHA-384"
+    """AMD, with MGF1 over SHA-384 and 48 bytes of salt."""
+
+
+_PSS = "06092a864886f70d01010a30{:02x}a00f300d06096086480165030402020500a11c301a06092a864886f70d010108{}a203020130"
+_PSS_MGF1 = "300d06096086480165030402020500"
+_ALGORITHMS = {
+    bytes.fromhex("300a06082a8648ce3d040302"): SignatureAlgorithm.ECDSA_SHA256,  # RFC 5758 §3.2
+    bytes.fromhex("300a06082a8648ce3d040303"): SignatureAlgorithm.ECDSA_SHA384,  # RFC 5758 §3.2
+    bytes.fromhex("300d06092a864886f70d01010b0500"): SignatureAlgorithm.RSA_PKCS1_SHA256,  # RFC 4055 §5
+    # RFC 4055 §3.1; AMD's tools write the trailer field, which is the default, in some certificates and not in others.
+    bytes.fromhex("3041" + _PSS.format(0x34, _PSS_MGF1)): SignatureAlgorithm.RSA_PSS_SHA384,
+    bytes.fromhex("3046" + _PSS.format(0x39, _PSS_MGF1) + "a303020101"): SignatureAlgorithm.RSA_PSS_SHA384,
+}
+"""By the exact bytes of the AlgorithmIdentifier: whatever else is spelled there is another algorithm."""
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """One X.509 certificate. `public_key` is an uncompressed P-256 point (65 bytes), empty for any other key.
+    """One X.509 certificate. `public_key` is an uncompressed P-256 point (65 bytes), empty for any other key;
+    `key_info` is the SubjectPublicKeyInfo (DER) of every kind.
 
-    `signature` is DER, ECDSA with SHA-256, and covers `signed`. `unknown_critical` is true if a critical extension is
-    none of those that Intel's profile has.
+    `signature` covers `signed`; it is DER for ECDSA. `extensions` has the values of those that no field shows, by
+    dotted OID. `unknown_critical` is true if one of them is critical and none of those that the vendors' profiles have.
     """
 
     der: bytes
@@ -62,6 +92,7 @@ class Certificate:
     not_before: UnixTime
     not_after: UnixTime
     public_key: bytes
+    key_info: bytes
     is_ca: bool
     path_length: int | None
     signs_certificates: bool
@@ -69,24 +100,32 @@ class Certificate:
     signs_data: bool
     unknown_critical: bool
     sgx_extension: bytes | None
+    extensions: Mapping[str, bytes]
+    algorithm: SignatureAlgorithm
     signed: bytes
     signature: bytes
 
     @classmethod
-    def parse(cls, data: bytes) -> Self:
-        """Reads one DER certificate. Raises `Malformed`."""
+    def parse(cls, data: bytes, *, serial_zero: bool = False) -> Self:
+        """Reads one DER certificate. Raises `Malformed`, also for a serial number that is not positive (RFC 5280
+        §4.1.2.2), except that `serial_zero` allows 0: AMD gives it to every VCEK."""
         # Before the package sees it: what it would only warn about (a serial that is not positive) is refused here.
-        parts = _exact_parts(data)
+        parts = _exact_parts(data, serial_zero=serial_zero)
+        readable = data
+        if parts.serial == 0:
+            # The package announces that it will refuse this; signatures are over `data` as it came.
+            readable = data[: parts.serial_at] + b"\1" + data[parts.serial_at + 1 :]
         try:
-            return cls._read(x509.load_der_x509_certificate(data), data, parts)
+            return cls._read(x509.load_der_x509_certificate(readable), data, parts)
         except _PARSE_ERRORS as error:
             raise Malformed("certificate", f"not an X.509 certificate ({error})") from error
 
     @classmethod
-    def _read(cls, certificate: x509.Certificate, data: bytes, parts: tuple[bytes, bytes, bytes, bytes]) -> Self:
+    def _read(cls, certificate: x509.Certificate, data: bytes, parts: "_Parts") -> Self:
         usage: x509.KeyUsage | None = None
         constraints: x509.BasicConstraints | None = None
         sgx_extension, unknown_critical = None, False
+        others: dict[str, bytes] = {}
         for extension in certificate.extensions:
             oid = extension.oid
             # By identifier: isinstance on these classes goes through an abstract base class and costs ten times more.
@@ -96,18 +135,19 @@ class Certificate:
                 constraints = cast(x509.BasicConstraints, extension.value)
             elif oid == _SGX_EXTENSION:
                 sgx_extension = cast(x509.UnrecognizedExtension, extension.value).value
-            elif extension.critical and oid not in _UNDERSTOOD:
-                unknown_critical = True
-        signed, issuer, subject, public_key = parts
+            elif oid not in _UNDERSTOOD:
+                unknown_critical = unknown_critical or extension.critical
+                others[oid.dotted_string] = extension.value.public_bytes()
         return cls(
             der=data,
-            subject=subject,
-            issuer=issuer,
-            common_name=_common_name(subject),
-            serial=certificate.serial_number,
+            subject=parts.subject,
+            issuer=parts.issuer,
+            common_name=_common_name(parts.subject),
+            serial=parts.serial,
             not_before=UnixTime(int(certificate.not_valid_before_utc.timestamp())),
             not_after=UnixTime(int(certificate.not_valid_after_utc.timestamp())),
-            public_key=public_key,
+            public_key=_p256_point(parts.key_info),
+            key_info=parts.key_info,
             is_ca=constraints is not None and constraints.ca,
             path_length=constraints.path_length if constraints else None,
             signs_certificates=usage is not None and usage.key_cert_sign,
@@ -115,7 +155,9 @@ class Certificate:
             signs_data=usage is not None and usage.digital_signature,
             unknown_critical=unknown_critical,
             sgx_extension=sgx_extension,
-            signed=signed,
+            extensions=MappingProxyType(others) if others else _NO_EXTENSIONS,
+            algorithm=parts.algorithm,
+            signed=parts.signed,
             signature=certificate.signature,
         )
 
@@ -130,13 +172,14 @@ class RevocationList:
     next_update: UnixTime | None
     revoked: frozenset[int]
     unknown_critical: bool
+    algorithm: SignatureAlgorithm
     signed: bytes
     signature: bytes
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Reads one DER list. Raises `Malformed`."""
-        signed, issuer = _crl_parts(data)
+        signed, issuer, algorithm = _crl_parts(data)
         try:
             crl = x509.load_der_x509_crl(data)
             next_update = crl.next_update_utc
@@ -151,6 +194,7 @@ class RevocationList:
                     for extension in crl.extensions
                     if extension.oid not in (ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.CRL_NUMBER)
                 ),
+                algorithm=algorithm,
                 signed=signed,
                 signature=crl.signature,
             )
@@ -187,13 +231,25 @@ def decode_crl(data: bytes) -> bytes:
     Raises `Malformed` for text that is none of them; whether DER is a list is for `RevocationList.parse` to
     say.
     """
-    if not data or data[0] == 0x30:
+    return _decode(data, b"X509 CRL", "crl") if data else b""
+
+
+def decode_certificate(data: bytes) -> bytes:
+    """The DER of one certificate that came as DER, PEM, hexadecimal text or base64.
+
+    Raises `Malformed` for text that is none of them; whether DER is a certificate is for `Certificate.parse` to say.
+    """
+    return _decode(data, b"CERTIFICATE", "certificate")
+
+
+def _decode(data: bytes, label: bytes, name: str) -> bytes:
+    if data[:1] == b"\x30" and data[1:2] >= b"\x80":
         return data
     text = data.strip()
     if text.startswith(b"-----BEGIN"):
-        content, rest = _pem_block(text, b"X509 CRL")
+        content, rest = _pem_block(text, label)
         if rest:
-            raise Malformed("crl", "something follows the PEM block")
+            raise Malformed(name, "something follows the PEM block")
         return content
     try:
         return bytes.fromhex(text.decode("ascii"))
@@ -202,7 +258,7 @@ def decode_crl(data: bytes) -> bytes:
     try:
         return binascii.a2b_base64(b"".join(text.split()), strict_mode=True)
     except (binascii.Error, ValueError) as error:
-        raise Malformed("crl", "neither DER, PEM, hexadecimal nor base64") from error
+        raise Malformed(name, "neither DER, PEM, hexadecimal nor base64") from error
 
 
 def _pem_block(text: bytes, label: bytes) -> tuple[bytes, bytes]:
@@ -218,50 +274,81 @@ def _pem_block(text: bytes, label: bytes) -> tuple[bytes, bytes]:
         raise Malformed("pem", f"not base64 ({error})") from error
 
 
-def _signed_part(data: bytes, name: str) -> tuple[bytes, bytes]:
-    """The part under the signature as it stands, and its content. Raises `Malformed` for another kind of signature
-    than Intel's PKI has, inside (RFC 5280 §4.1.2.3, §5.1.2.2) or outside."""
+class _Parts(NamedTuple):
+    """What of a certificate is kept as it stands: names are compared byte by byte, and re-encoding them would cost more
+    than a third of a signature check. `serial_at` is where the serial number's content begins."""
+
+    signed: bytes
+    serial: int
+    serial_at: int
+    issuer: bytes
+    subject: bytes
+    key_info: bytes
+    algorithm: SignatureAlgorithm
+
+
+class _Signed(NamedTuple):
+    """The part under the signature as it stands, its content and where that begins in the whole, and the
+    AlgorithmIdentifier outside of it."""
+
+    part: bytes
+    content: bytes
+    content_at: int
+    algorithm: bytes
+
+
+def _signed_part(data: bytes, name: str) -> _Signed:
     outer = der.sole(data, der.SEQUENCE, name)
-    signed, at = der.raw(outer, 0, f"{name}.signed")
+    part, at = der.raw(outer, 0, f"{name}.signed")
     algorithm, _ = der.raw(outer, at, f"{name}.algorithm")
-    if algorithm != _ECDSA_WITH_SHA256:
-        raise Malformed(f"{name}.algorithm", "not ECDSA with SHA-256")
-    return signed, der.sole(signed, der.SEQUENCE, f"{name}.signed")
+    content = der.sole(part, der.SEQUENCE, f"{name}.signed")
+    return _Signed(part, content, len(data) - len(outer) + len(part) - len(content), algorithm)
 
 
-def _exact_parts(data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """The signed part, issuer, subject and P-256 point (or nothing) as they stand (RFC 5280 §4.1): names are compared
-    byte by byte, and re-encoding them would cost more than a third of a signature check."""
-    signed, content = _signed_part(data, "certificate")
+def _algorithm(inside: bytes, outside: bytes, name: str) -> SignatureAlgorithm:
+    """Raises `Malformed` unless both are the same known algorithm (RFC 5280 §4.1.1.2, §5.1.1.2)."""
+    found = _ALGORITHMS.get(outside)
+    if found is None or inside != outside:
+        raise Malformed(f"{name}.algorithm", "not one that these certificates are signed with, or two that differ")
+    return found
+
+
+def _exact_parts(data: bytes, *, serial_zero: bool) -> _Parts:
+    """RFC 5280 §4.1."""
+    signed, content, content_at, outside = _signed_part(data, "certificate")
     at = 0
     if content[:1] == b"\xa0":
         _, at = der.raw(content, at, "certificate.version")
-    tag, serial, at = der.element(content, at, "certificate.serial")
-    if tag != der.INTEGER or der.integer(serial, _MAX_SERIAL, "certificate.serial") == 0:
+    tag, number, at = der.element(content, at, "certificate.serial")
+    serial = der.integer(number, _MAX_SERIAL, "certificate.serial") if tag == der.INTEGER else -1
+    if serial < (0 if serial_zero else 1):
         raise Malformed("certificate.serial", "not a positive integer")
-    algorithm, at = der.raw(content, at, "certificate.signed.algorithm")
-    if algorithm != _ECDSA_WITH_SHA256:
-        raise Malformed("certificate.signed.algorithm", "not ECDSA with SHA-256")
+    serial_at = content_at + at - len(number)
+    inside, at = der.raw(content, at, "certificate.signed.algorithm")
+    algorithm = _algorithm(inside, outside, "certificate")
     issuer, at = der.raw(content, at, "certificate.issuer")
     _, at = der.raw(content, at, "certificate.validity")
     subject, at = der.raw(content, at, "certificate.subject")
-    key, _ = der.raw(content, at, "certificate.public_key")
-    # Uncompressed points only: Intel's certificates have no other, and one key should have one spelling.
-    point = key.removeprefix(_P256_KEY_INFO)
-    return signed, issuer, subject, point if len(point) == 65 and len(key) == len(_P256_KEY_INFO) + 65 else b""
+    key_info, _ = der.raw(content, at, "certificate.public_key")
+    return _Parts(signed, serial, serial_at, issuer, subject, key_info, algorithm)
 
 
-def _crl_parts(data: bytes) -> tuple[bytes, bytes]:
-    """The signed part and the issuer of a list as they stand (RFC 5280 §5.1)."""
-    signed, content = _signed_part(data, "crl")
+def _p256_point(key_info: bytes) -> bytes:
+    """Uncompressed points only: Intel's certificates have no other, and one key should have one spelling."""
+    point = key_info.removeprefix(_P256_KEY_INFO)
+    return point if len(point) == 65 and len(key_info) == len(_P256_KEY_INFO) + 65 else b""
+
+
+def _crl_parts(data: bytes) -> tuple[bytes, bytes, SignatureAlgorithm]:
+    """The signed part and the issuer of a list as they stand, and what signs it (RFC 5280 §5.1)."""
+    signed, content, _, outside = _signed_part(data, "crl")
     at = 0
     if content[:1] == bytes((der.INTEGER,)):
         _, at = der.raw(content, at, "crl.version")
-    algorithm, at = der.raw(content, at, "crl.signed.algorithm")
-    if algorithm != _ECDSA_WITH_SHA256:
-        raise Malformed("crl.signed.algorithm", "not ECDSA with SHA-256")
+    inside, at = der.raw(content, at, "crl.signed.algorithm")
+    algorithm = _algorithm(inside, outside, "crl")
     issuer, _ = der.raw(content, at, "crl.issuer")
-    return signed, issuer
+    return signed, issuer, algorithm
 
 
 @lru_cache(maxsize=64)

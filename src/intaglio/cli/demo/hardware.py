@@ -8,8 +8,8 @@ from pathlib import Path
 import intaglio
 from intaglio.cli.demo.model import ensure
 from intaglio.types import UnixTime
-from intaglio.verify.chain import Roots
 from intaglio.verify.evidence import Verifier
+from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import TcbStatus, Verdict
 from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.dcap import Quote

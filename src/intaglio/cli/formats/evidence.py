@@ -3,7 +3,6 @@
 from intaglio.cli.formats.facts import Facts, Format, When
 from intaglio.errors import Malformed
 from intaglio.verify.evidence import Kind, classify
-from intaglio.verify.verdict import identity_json
 from intaglio.wire.collateral import DcapCollateral, EnclaveIdentity, TcbInfo
 from intaglio.wire.dcap import CertificationType, Quote
 from intaglio.wire.pck import PckExtension
@@ -26,9 +25,9 @@ def read_quote(data: bytes) -> Facts:
         "qe_svn": header.qe_svn,
         "pce_svn": header.pce_svn,
         "user_data": header.user_data,
-        "report": identity_json(quote.body) if isinstance(quote.body, ReportBody) else {"td_report": quote.body},
+        "report": quote.body.to_json() if isinstance(quote.body, ReportBody) else {"td_report": quote.body},
         "attestation_key": quote.attestation_key,
-        "quoting_enclave": identity_json(quote.qe_report),
+        "quoting_enclave": quote.qe_report.to_json(),
         "qe_auth_data": quote.qe_auth_data,
         "certification": _certification(quote),
         "padding": quote.padding,
@@ -52,7 +51,7 @@ def _certification(quote: Quote) -> Facts:
 
 def read_report(data: bytes) -> Facts:
     report = ReportBody.parse(data[:REPORT_BODY_SIZE])
-    facts: dict[str, object] = dict(identity_json(report))
+    facts: dict[str, object] = dict(report.to_json())
     if len(data) == _LOCAL_REPORT_SIZE:
         facts |= {"key_id": data[REPORT_BODY_SIZE:-16], "mac": data[-16:]}
     return {**facts, "note": "a report without a quote proves nothing outside the machine that made it"}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from intaglio.types import Direction, SessionId, UnixTime
-from intaglio.wire.collateral import DcapCollateral
+from intaglio.wire.endorsement import Collateral
 
 __all__ = ["NewSession", "StoredHello", "close_sessions", "end_simulated", "known_hello", "rewrap", "store_session"]
 
@@ -27,7 +27,7 @@ class NewSession:
     policy_text: bytes
     evidence_hash: bytes
     evidence: bytes
-    collateral: DcapCollateral | None
+    collateral: Collateral | None
     tee: str
     workload: str
     verdict: str
