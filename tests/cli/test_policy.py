@@ -15,8 +15,10 @@ def test_what_measure_prints_is_a_policy_that_names_the_measurement(workshop: Pa
     ran = run("measure", workshop / "meter.py")
     assert ran.status == 0
     workload = Policy.parse(ran.out).workload("meter")
-    assert workload.measured_by == frozenset({measure(workshop / "meter.py")})
-    assert not workload.dangerous_allow_debug
+    named = workload.rule("mr_enclave")
+    assert named is not None
+    assert named.canonical() == [measure(workshop / "meter.py")]
+    assert workload.dangers == []
     assert "dc.pub" in ran.err
 
 

@@ -13,8 +13,9 @@ from intaglio.sim.draft import Draft
 from intaglio.sim.world import DEFAULT_LEVEL, Lab, PlatformPlan, TcbState
 from intaglio.types import ReportData
 from intaglio.verify.dcap import DcapVerifier
-from intaglio.verify.policy import Policy, PolicyError, SignedBy
+from intaglio.verify.policy import Policy, PolicyError, Workload
 from intaglio.verify.roots import Roots
+from intaglio.verify.rules.intel import Status
 from intaglio.verify.verdict import Decision, Outcome, TcbStatus, Verdict
 from intaglio.wire.collateral import DcapCollateral
 from tests.verify.conftest import IMAGE, NOON, REPORT_DATA, judge
@@ -51,6 +52,13 @@ def problems(toml: str) -> tuple[str, ...]:
     return caught.value.problems
 
 
+def meaning(workload: Workload, key: str) -> object:
+    """What this key says, as it goes into the policy's hash."""
+    rule = workload.rule(key)
+    assert rule is not None
+    return rule.canonical()
+
+
 def for_draft(draft: Draft, **changes: str | None) -> Policy:
     honest = {"mr_enclave": f'["{draft.body.mr_enclave.hex()}"]', "advisories": "[]"}
     return Policy.parse(table(**{**honest, **changes}))
@@ -65,17 +73,19 @@ def appraise(
 def test_the_table_of_the_design_is_read() -> None:
     (workload,) = Policy.parse(table()).workloads
     assert workload.name == "meter"
-    assert workload.measured_by == frozenset({b"\x9f" * 32})
-    assert workload.tcb == {TcbStatus.UP_TO_DATE, TcbStatus.SW_HARDENING_NEEDED}
-    assert workload.advisories == {"INTEL-SA-00615"}
+    assert meaning(workload, "mr_enclave") == [b"\x9f" * 32]
+    assert meaning(workload, "tcb") == ["SWHardeningNeeded", "UpToDate"]
+    assert meaning(workload, "advisories") == ["INTEL-SA-00615"]
     assert (workload.max_session_age, workload.max_offer_age, workload.heartbeat) == (86400, 3600, 60)
-    assert workload.platforms is None
-    assert not workload.dangerous_allow_debug
+    assert meaning(workload, "platforms") is None
+    assert meaning(workload, "debug") is False
+    assert workload.dangers == []
 
 
 def test_a_signer_table_is_read() -> None:
     (workload,) = Policy.parse(table(**SIGNER, pin='"config_id"', heartbeat='"none"')).workloads
-    assert workload.measured_by == SignedBy(b"\xaa" * 32, 1, 2)  # type: ignore[arg-type]
+    keys = ("mr_signer", "isv_prod_id", "min_isv_svn")
+    assert [meaning(workload, key) for key in keys] == [[b"\xaa" * 32], 1, 2]
     assert workload.heartbeat is None
 
 
@@ -325,7 +335,9 @@ def test_nothing_makes_these_acceptable(draft: Draft, change: Callable[[Draft], 
     """Even a policy object that was not read from a file."""
     change(draft)
     every = frozenset(TcbStatus)
-    policy = Policy(tuple(replace(w, tcb=every) for w in for_draft(draft).workloads))
+    (workload,) = for_draft(draft).workloads
+    rules = tuple(replace(r, allowed=every) if isinstance(r, Status) else r for r in workload.rules)
+    policy = Policy((replace(workload, rules=rules),))
     verdict = appraise(policy, draft)
     assert verdict.tcb_status is status
     assert verdict.reasons == (Reason.TCB_STATUS,)

@@ -1,5 +1,6 @@
 """`intaglio policy check`: is this policy file sound?"""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from intaglio.verify.policy import Policy, Workload
 
 __all__ = ["add_to"]
+
+_LONG_HEX = re.compile(r"\b([0-9a-f]{16})[0-9a-f]{4,}\b")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -61,36 +64,21 @@ def check(
 
 
 def _show(policy: "Policy") -> None:
-    rows = [
-        (w.name, w.tee.value, _identity(w), ", ".join(sorted(s.value for s in w.tcb)), w.pin.where)
-        for w in policy.workloads
-    ]
-    table(("WORKLOAD", "TEE", "WHO", "TCB", "PIN"), rows)
+    rows = [(w.name, w.tee.value, _identity(w), w.pin.where) for w in policy.workloads]
+    table(("WORKLOAD", "TEE", "WHO", "PIN"), rows)
     for workload in policy.workloads:
-        for danger in _dangers(workload):
+        for danger in workload.dangers:
             line(f"{workload.name}: {danger}", style="bold yellow")
     line(f"valid; policy hash {policy.hash.hex()}", style="green")
 
 
 def _identity(workload: "Workload") -> str:
-    from intaglio.verify.policy import SignedBy  # noqa: PLC0415
+    from intaglio.verify.workload import RULE_SETS  # noqa: PLC0415
 
-    measured = workload.measured_by
-    if isinstance(measured, SignedBy):
-        return (
-            f"signer {measured.mr_signer.hex()[:16]}... product {measured.isv_prod_id} from SVN {measured.min_isv_svn}"
-        )
-    return ", ".join(f"{each.hex()[:16]}..." for each in sorted(measured))
-
-
-def _dangers(workload: "Workload") -> list[str]:
-    found = {
-        "dangerous_allow_debug: the host can read and change everything inside": workload.dangerous_allow_debug,
-        "dangerous_allow_privileged: the enclave may derive provisioning keys": workload.dangerous_allow_privileged,
-        "dangerous_unpinned: the enclave may talk to another data centre": workload.dangerous_unpinned,
-    }
-    return [text for text, present in found.items() if present]
+    step = RULE_SETS[workload.tee].identifying
+    text = ", ".join(rule.sentence for rule in workload.rules if rule.step is step)
+    return _LONG_HEX.sub(r"\1...", text)
 
 
 def _to_json(workload: "Workload") -> dict[str, object]:
-    return {"name": workload.name, "tee": workload.tee.value, "dangers": _dangers(workload)}
+    return {"name": workload.name, "tee": workload.tee.value, "dangers": workload.dangers}

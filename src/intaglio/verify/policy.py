@@ -6,18 +6,22 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from intaglio.reasons import Reason
+from intaglio.types import Tee
 from intaglio.verify.ledger import Group, Ledger, Step
 from intaglio.verify.policy_file import PolicyError, read_policy
 from intaglio.verify.verdict import Checks, Decision, Verdict, issue
-from intaglio.verify.workload import MEASUREMENT, RULES, Binding, Pin, SignedBy, Workload
+from intaglio.verify.workload import RULE_SETS, Binding, Pin, Workload
 from intaglio.wire.cbor import digest, encode
-from intaglio.wire.sgx import ReportBody
 
-__all__ = ["Pin", "Policy", "PolicyError", "SignedBy", "Workload"]
+__all__ = ["Pin", "Policy", "PolicyError", "Workload", "rules_of"]
 
 WORKLOAD = Step("policy", "workload", "an [[accept]] table for this kind of TEE whose rules all pass", Group.POLICY)
 
-_PROCEDURE = (WORKLOAD, *RULES)
+
+def rules_of(tee: Tee) -> tuple[Step, ...]:
+    """The lines of a verdict that a policy adds for this kind of TEE."""
+    known = RULE_SETS.get(tee)
+    return (WORKLOAD, *known.steps) if known else (WORKLOAD,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +57,17 @@ class Policy:
         if verdict.genuine is not True or verdict.identity is None:
             return self._refuse(verdict)
         binding = Binding(report_data, pin_hash)
+        steps = rules_of(verdict.tee)[1:]
         closest: tuple[Workload, Ledger] | None = None
         for workload in self.workloads:
-            if workload.tee is not verdict.tee or not isinstance(verdict.identity, ReportBody):
+            kind = RULE_SETS[workload.tee].kind
+            if workload.tee is not verdict.tee or not isinstance(verdict.identity, kind):
                 continue
             ledger = workload.judge(verdict, verdict.identity, binding)
-            if not ledger.not_passed(RULES):
+            if not ledger.not_passed(steps):
                 ledger.ok(WORKLOAD, workload.name)
                 return self._decide(verdict, Decision.ACCEPTED, ledger, workload.name)
-            if closest is None or _distance(ledger) < _distance(closest[1]):
+            if closest is None or _distance(ledger, verdict.tee) < _distance(closest[1], verdict.tee):
                 closest = workload, ledger
         if closest is None:
             ledger = Ledger()
@@ -74,16 +80,17 @@ class Policy:
     def _refuse(self, verdict: Verdict) -> Verdict:
         decision = Decision.UNDECIDABLE if verdict.genuine is None else Decision.REJECTED
         ledger = Ledger()
-        for step in _PROCEDURE:
+        for step in rules_of(verdict.tee):
             ledger.skip(step, "not run: the evidence is not known to be genuine")
         return self._decide(verdict, decision, ledger, None)
 
     def _decide(self, verdict: Verdict, decision: Decision, ledger: Ledger, workload: str | None) -> Verdict:
+        procedure = rules_of(verdict.tee)
         return issue(
             tee=verdict.tee,
             genuine=verdict.genuine,
-            reasons=tuple(dict.fromkeys((*verdict.reasons, *ledger.reasons(_PROCEDURE)))),
-            checks=Checks(lambda: verdict.checks + ledger.render(_PROCEDURE)),
+            reasons=tuple(dict.fromkeys((*verdict.reasons, *ledger.reasons(procedure)))),
+            checks=Checks(lambda: verdict.checks + ledger.render(procedure)),
             evidence_hash=verdict.evidence_hash,
             at=verdict.at,
             tcb_status=verdict.tcb_status,
@@ -101,5 +108,6 @@ class Policy:
         )
 
 
-def _distance(ledger: Ledger) -> tuple[bool, int]:
-    return not ledger.passed(MEASUREMENT), len(ledger.not_passed(RULES))
+def _distance(ledger: Ledger, tee: Tee) -> tuple[bool, int]:
+    rules = RULE_SETS[tee]
+    return not ledger.passed(rules.identifying), len(ledger.not_passed(rules.steps))

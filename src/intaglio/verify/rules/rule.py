@@ -1,0 +1,186 @@
+"""Rules: each reads one thing from genuine evidence, and raises `Rejected` or returns what it found.
+
+The kinds here serve every TEE: a field is one of some values, a number reaches a minimum, some bits of a field are as
+named. A `RuleSet` is everything that a table for one kind of TEE may say, and in which order a verdict shows it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from intaglio.errors import Rejected
+from intaglio.reasons import Reason
+from intaglio.types import Tee
+from intaglio.verify.ledger import Step
+from intaglio.verify.verdict import Verdict
+from intaglio.wire.cbor import Value
+
+if TYPE_CHECKING:
+    from intaglio.verify.rules.table import Table
+
+__all__ = ["MEASURED", "AtLeast", "Case", "Exactly", "Masked", "OneOf", "PinField", "Rule", "RuleSet", "Rules"]
+
+Body = TypeVar("Body")
+"""What the evidence says is running: a report of one format."""
+
+MEASURED = "measured"
+"""The pin's place inside the measurement, where whoever has the measurement has our keys."""
+
+
+class Case(NamedTuple, Generic[Body]):
+    """What a rule judges."""
+
+    verdict: Verdict
+    identity: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(ABC, Generic[Body]):
+    """One rule, by its key in the policy file and the line of a verdict on which its finding stands."""
+
+    key: str
+    step: Step
+
+    @abstractmethod
+    def check(self, case: Case[Body]) -> object:
+        """What was found. Raises `Rejected`."""
+
+    @abstractmethod
+    def canonical(self) -> Value:
+        """The rule's meaning, for the policy's hash."""
+
+    @property
+    @abstractmethod
+    def sentence(self) -> str:
+        """What it demands, in words."""
+
+    @property
+    def danger(self) -> str | None:
+        """What this rule gives away, if it weakens the policy."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(Rule[Body]):
+    """A field has one of these values."""
+
+    name: str
+    read: Callable[[Body], bytes]
+    allowed: frozenset[bytes]
+    reason: Reason
+
+    def check(self, case: Case[Body]) -> str:
+        found = self.read(case.identity)
+        if found not in self.allowed:
+            expected = [f"{self.name} {value.hex()}" for value in sorted(self.allowed)]
+            raise Rejected(self.reason, expected=expected, found=f"{self.name} {found.hex()}")
+        return f"{self.name} {found.hex()}"
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.name} {' or '.join(value.hex() for value in sorted(self.allowed))}"
+
+    def canonical(self) -> Value:
+        return sorted(self.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Exactly(Rule[Body]):
+    """A number is this one."""
+
+    name: str
+    read: Callable[[Body], int]
+    number: int
+    reason: Reason
+
+    def check(self, case: Case[Body]) -> str:
+        found = self.read(case.identity)
+        if found != self.number:
+            raise Rejected(self.reason, expected=f"{self.name} {self.number}", found=f"{self.name} {found}")
+        return f"{self.name} {found}"
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.name} {self.number}"
+
+    def canonical(self) -> Value:
+        return self.number
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast(Rule[Body]):
+    """A number reaches a minimum."""
+
+    name: str
+    read: Callable[[Body], int]
+    minimum: int
+    reason: Reason
+
+    def check(self, case: Case[Body]) -> str:
+        found = self.read(case.identity)
+        if found < self.minimum:
+            expected = f"{self.name} of at least {self.minimum}"
+            raise Rejected(self.reason, expected=expected, found=f"{self.name} {found}")
+        return f"{self.name} {found}"
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.name} of at least {self.minimum}"
+
+    def canonical(self) -> Value:
+        return self.minimum
+
+
+@dataclass(frozen=True, slots=True)
+class Masked(Rule[Body]):
+    """(field AND mask) is this value."""
+
+    name: str
+    read: Callable[[Body], bytes]
+    value: bytes
+    mask: bytes
+
+    def check(self, case: Case[Body]) -> None:
+        masked = bytes(map(int.__and__, self.read(case.identity), self.mask))
+        if masked != self.value:
+            expected = f"{self.name} {self.value.hex()}"
+            raise Rejected(Reason.WRONG_CONFIGURATION, expected=expected, found=masked.hex())
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.name} {self.value.hex()} under the mask {self.mask.hex()}"
+
+    def canonical(self) -> Value:
+        return [self.value, self.mask]
+
+
+class PinField(NamedTuple, Generic[Body]):
+    """A field that may hold the hash of the pinned keys, and what it then is. The hash has 32 bytes."""
+
+    key: str
+    name: str
+    read: Callable[[Body], bytes]
+    value: Callable[[bytes], bytes]
+
+
+class Rules(NamedTuple):
+    """What was read from one table. `exact`: the rules name an image, and not whatever somebody signs or boots."""
+
+    rules: tuple[Rule[Any], ...]
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet(Generic[Body]):
+    """What a table may demand of one kind of TEE. `steps` are in the order in which a reader should look for the
+    cause; `identifying` is the one by which the closest table is found. `loose` names what a table accepts that is not
+    exact."""
+
+    tee: Tee
+    kind: type[Body]
+    steps: tuple[Step, ...]
+    identifying: Step
+    loose: str
+    read: "Callable[[Table], Rules]"
+    pins: Mapping[str, PinField[Body]]
