@@ -20,6 +20,7 @@ from intaglio.sim.world import Lab
 from intaglio.types import ReportData
 from intaglio.wire.dcap import Quote
 from intaglio.wire.identity import Pin, Suite
+from intaglio.wire.sgx import ReportBody
 from tests.sim.conftest import NOON
 
 SCRIPT = """\
@@ -99,7 +100,7 @@ def test_what_is_not_there_is_named(folder: Path, more: list[str], says: str) ->
 def test_measure_is_what_the_cpu_reports(folder: Path) -> None:
     attester = load(folder / "meter.py", lab=folder / "lab", platform="alpha", now=NOON)
     body = Quote.parse(attester.evidence(ReportData(bytes(64)))).body
-    assert not isinstance(body, bytes)
+    assert isinstance(body, ReportBody)
     assert body.mr_enclave == measure(folder / "meter.py")
     assert not body.debug
 

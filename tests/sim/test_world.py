@@ -19,6 +19,7 @@ from intaglio.sim.structures import SgxFault
 from intaglio.sim.world import Lab, PlatformPlan, TcbState
 from intaglio.types import ReportData, Tee
 from intaglio.wire.dcap import Quote
+from intaglio.wire.sgx import ReportBody
 from tests.sim.conftest import IMAGE, NOON
 
 DATA = ReportData(bytes(range(64)))
@@ -122,7 +123,7 @@ def test_attester_quotes_exactly_what_it_is_given(lab: Lab) -> None:
     inside = attester(lab)
     assert inside.tee is Tee.SGX
     body = Quote.parse(inside.evidence(DATA)).body
-    assert not isinstance(body, bytes)
+    assert isinstance(body, ReportBody)
     assert body.report_data == DATA
     assert body.mr_enclave == IMAGE.mr_enclave()
 

@@ -16,6 +16,7 @@ from intaglio.errors import Malformed
 from intaglio.types import Tee
 from intaglio.wire.cursor import Cursor
 from intaglio.wire.sgx import REPORT_BODY_SIZE, ReportBody
+from intaglio.wire.tdx import TdBody, TdReport
 
 __all__ = [
     "ECDSA_P256", "INTEL_QE_VENDOR_ID", "MAX_QUOTE_SIZE", "CertificationData", "CertificationType",
@@ -35,14 +36,8 @@ INTEL_QE_VENDOR_ID = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 
 _TEE_TYPES = {0x00: Tee.SGX, 0x81: Tee.TDX}
 _TEE_NUMBERS = {tee: number for number, tee in _TEE_TYPES.items()}
-_TD_REPORT_SIZE = 584
-_BODY_TYPES = {
-    1: (Tee.SGX, REPORT_BODY_SIZE),
-    2: (Tee.TDX, _TD_REPORT_SIZE),
-    3: (Tee.TDX, 648),
-    4: (Tee.TDX, 885),
-}
-_TDX_BODY_TYPE_BY_SIZE = {584: 2, 648: 3, 885: 4}
+_SGX_BODY = 1
+_BODY_TYPES = {_SGX_BODY: (Tee.SGX, REPORT_BODY_SIZE), **{each.value: (Tee.TDX, each.size) for each in TdBody}}
 
 
 class CertificationType(IntEnum):
@@ -149,11 +144,11 @@ class Quote:
     """A quote with every declared length consumed exactly. Signatures are raw r || s, the key raw x || y.
 
     `signed` and `qe_report_signed` are the exact bytes under the two signatures. `body` is a `ReportBody` for
-    SGX and the bytes of the TD report for TDX. `padding` counts the zero bytes that followed.
+    SGX and a `TdReport` for TDX. `padding` counts the zero bytes that followed.
     """
 
     header: QuoteHeader
-    body: ReportBody | bytes
+    body: ReportBody | TdReport
     signed: bytes
     signature: bytes
     attestation_key: bytes
@@ -181,7 +176,7 @@ class Quote:
 
     @classmethod
     def _read_authentication(
-        cls, data: bytes, header: QuoteHeader, body: ReportBody | bytes, signed: bytes, padding: int
+        cls, data: bytes, header: QuoteHeader, body: ReportBody | TdReport, signed: bytes, padding: int
     ) -> Self:
         """Checks 7 and 8: the QE's part follows the key directly in v3, and inside a container of type 6
         later."""
@@ -209,7 +204,7 @@ class Quote:
     def assemble(
         cls,
         header: QuoteHeader,
-        body: ReportBody | bytes,
+        body: ReportBody | TdReport,
         *,
         signature: bytes,
         attestation_key: bytes,
@@ -241,18 +236,18 @@ class Quote:
         return self.signed + size + authentication + bytes(self.padding)
 
 
-def signed_part(header: QuoteHeader, body: ReportBody | bytes) -> bytes:
+def signed_part(header: QuoteHeader, body: ReportBody | TdReport) -> bytes:
     """What the attestation key signs (check 23): header, in v5 the body's descriptor, and body."""
-    encoded = body.encode() if isinstance(body, ReportBody) else body
+    encoded = body.encode()
     if header.version < 5:
         return header.encode() + encoded
-    kind = 1 if header.tee is Tee.SGX else _TDX_BODY_TYPE_BY_SIZE[len(encoded)]
+    kind = _SGX_BODY if isinstance(body, ReportBody) else body.body_type
     return header.encode() + kind.to_bytes(2, "little") + len(encoded).to_bytes(4, "little") + encoded
 
 
-def _read_body(cur: Cursor, header: QuoteHeader) -> ReportBody | bytes:
-    """Check 5: v3 and v4 imply the body's size, v5 declares it, and it must be the size of its type."""
-    size = REPORT_BODY_SIZE if header.tee is Tee.SGX else _TD_REPORT_SIZE
+def _read_body(cur: Cursor, header: QuoteHeader) -> ReportBody | TdReport:
+    """Check 5: v3 and v4 imply the body's type, v5 declares it and its size, which must be the size of its type."""
+    kind: int = _SGX_BODY if header.tee is Tee.SGX else TdBody.TDX_1_0
     if header.version == 5:
         kind, declared = cur.u16("body.type"), cur.u32("body.size")
         tee, size = _BODY_TYPES.get(kind, (None, 0))
@@ -262,4 +257,4 @@ def _read_body(cur: Cursor, header: QuoteHeader) -> ReportBody | bytes:
             raise Malformed("quote.body.size", f"type {kind} has {size} bytes, got {declared}")
     if header.tee is Tee.SGX:
         return ReportBody.read(cur)
-    return cur.take(size, "body")
+    return TdReport.read(cur, TdBody(kind))

@@ -13,6 +13,7 @@ from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import TcbStatus, Verdict
 from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.dcap import Quote
+from intaglio.wire.sgx import ReportBody
 
 __all__ = ["HardwareResult", "verify_hardware"]
 
@@ -75,4 +76,4 @@ def _judge(verifier: Verifier, case: Path, *, flip: bool = False) -> Verdict:
 
 def _mr_enclave(quote: bytes) -> bytes:
     body = Quote.parse(quote).body
-    return body[64:112] if isinstance(body, bytes) else body.mr_enclave
+    return body.mr_enclave if isinstance(body, ReportBody) else body.mr_td

@@ -25,7 +25,7 @@ def read_quote(data: bytes) -> Facts:
         "qe_svn": header.qe_svn,
         "pce_svn": header.pce_svn,
         "user_data": header.user_data,
-        "report": quote.body.to_json() if isinstance(quote.body, ReportBody) else {"td_report": quote.body},
+        "report": quote.body.to_json(),
         "attestation_key": quote.attestation_key,
         "quoting_enclave": quote.qe_report.to_json(),
         "qe_auth_data": quote.qe_auth_data,
