@@ -7,10 +7,10 @@ import pytest
 from intaglio.sim.cpu import Enclave, LaunchOptions, Processor
 from intaglio.sim.measure import Image, TrustedFile
 from intaglio.sim.signing import EnclaveTerms, resign, sign_enclave
-from intaglio.sim.structures import KeyName, KeyPolicy, KeyRequest, LocalReport, SgxCode, SgxFault
+from intaglio.sim.structures import KeyName, KeyPolicy, KeyRequest, SgxCode, SgxFault
 from intaglio.sim.world import Lab
 from intaglio.types import Measurement, ReportData
-from intaglio.wire.sgx import AttributeFlag, Attributes
+from intaglio.wire.sgx import AttributeFlag, Attributes, LocalReport
 from intaglio.wire.sigstruct import Sigstruct
 from tests.feeding import feed
 from tests.sim.conftest import IMAGE, NOON

@@ -22,13 +22,12 @@ from intaglio.sim.structures import (
     KeyName,
     KeyPolicy,
     KeyRequest,
-    LocalReport,
     SgxCode,
     SgxFault,
     TargetInfo,
 )
 from intaglio.types import Measurement, ReportData
-from intaglio.wire.sgx import AttributeFlag, Attributes, ReportBody
+from intaglio.wire.sgx import AttributeFlag, Attributes, LocalReport, ReportBody
 from intaglio.wire.sigstruct import Sigstruct
 
 __all__ = ["Enclave", "LaunchOptions", "Processor"]

@@ -23,7 +23,6 @@ from intaglio.sim.structures import (
     KeyName,
     KeyPolicy,
     KeyRequest,
-    LocalReport,
     SgxCode,
     SgxFault,
     TargetInfo,
@@ -38,7 +37,7 @@ from intaglio.wire.dcap import (
     QuoteHeader,
     signed_part,
 )
-from intaglio.wire.sgx import AttributeFlag, ReportBody
+from intaglio.wire.sgx import AttributeFlag, LocalReport, ReportBody
 
 __all__ = ["QE_PROD_ID", "Pce", "QuotingEnclave", "raw_point", "sign_platform_enclaves", "sign_raw"]
 

@@ -1,15 +1,13 @@
-"""What passes between an enclave and its CPU: TARGETINFO, REPORT and KEYREQUEST (Intel SDM vol. 3D, section 35)."""
+"""What passes between an enclave and its CPU: TARGETINFO and KEYREQUEST (Intel SDM vol. 3D, section 35)."""
 
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, IntFlag
-from typing import Self
 
 from intaglio.errors import LocalProtocolError
 from intaglio.types import Measurement
-from intaglio.wire.cursor import Cursor
-from intaglio.wire.sgx import REPORT_BODY_SIZE, Attributes, ReportBody
+from intaglio.wire.sgx import Attributes
 
-__all__ = ["KeyName", "KeyPolicy", "KeyRequest", "LocalReport", "SgxCode", "SgxFault", "TargetInfo"]
+__all__ = ["KeyName", "KeyPolicy", "KeyRequest", "SgxCode", "SgxFault", "TargetInfo"]
 
 
 class SgxCode(Enum):
@@ -69,26 +67,6 @@ class TargetInfo:
     def __post_init__(self) -> None:
         if len(self.mr_enclave) != 32 or len(self.config_id) != 64:
             raise ValueError("targetinfo: mr_enclave is 32 bytes, config_id 64")
-
-
-@dataclass(frozen=True, slots=True)
-class LocalReport:
-    """REPORT, 432 bytes: body, key id, AES-128-CMAC over the body under the target's report key."""
-
-    body: ReportBody
-    key_id: bytes
-    mac: bytes
-
-    @classmethod
-    def parse(cls, data: bytes) -> Self:
-        """Raises `Malformed` unless `data` is exactly 432 well-formed bytes."""
-        cur = Cursor(data, "local_report")
-        report = cls(ReportBody.parse(cur.take(REPORT_BODY_SIZE, "body")), cur.take(32, "key_id"), cur.take(16, "mac"))
-        cur.end()
-        return report
-
-    def encode(self) -> bytes:
-        return self.body.encode() + self.key_id + self.mac
 
 
 _NOTHING_KEPT = Attributes(0, 0)
