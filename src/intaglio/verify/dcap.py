@@ -25,6 +25,7 @@ from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
 from intaglio.wire.collateral import DcapCollateral, EnclaveTcbLevel
 from intaglio.wire.dcap import ECDSA_P256, INTEL_QE_VENDOR_ID, CertificationType, Quote
 from intaglio.wire.endorsement import Collateral
+from intaglio.wire.hashing import sha256
 from intaglio.wire.sgx import AttributeFlag, ReportBody
 
 __all__ = ["PROCEDURE", "DcapVerifier"]
@@ -167,7 +168,7 @@ class DcapVerifier:
             ledger.undecidable(CERTIFICATION, Reason.PCK_CERTIFICATE_MISSING, found)
             return None
         ledger.ok(CERTIFICATION)
-        key = hashlib.sha256(certification.data).digest()
+        key = sha256(certification.data)
         known = self._platforms.get(key)
         if known is not None:
             ledger.take(known.findings)
@@ -224,7 +225,7 @@ def _certified_part(quote: Quote) -> bytes:
     parts = (
         sizes, quote.attestation_key, quote.qe_report_signed, quote.qe_report_signature, auth_data, certification.data,
     )  # fmt: skip
-    return hashlib.sha256(b"".join(parts)).digest()
+    return sha256(b"".join(parts))
 
 
 def _record_malformed(malformed: Malformed, ledger: Ledger) -> None:

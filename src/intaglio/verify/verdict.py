@@ -15,6 +15,7 @@ from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
 from intaglio.wire.cbor import bytes_head, labelled
 from intaglio.wire.collateral import TcbStatus
+from intaglio.wire.hashing import feed
 
 __all__ = [
     "Check", "Checks", "Decision", "Identity", "Outcome", "Platform", "TcbStatus", "Verdict", "evidence_hash",
@@ -212,7 +213,7 @@ def evidence_hash(evidence: bytes) -> bytes:
     # digest("evidence", evidence), without copying the evidence: this is done for every quote.
     hashed = _EVIDENCE.copy()
     hashed.update(bytes_head(len(evidence)))
-    hashed.update(evidence)
+    feed(hashed, evidence)
     return hashed.digest()
 
 
