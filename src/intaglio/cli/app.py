@@ -10,6 +10,7 @@ from intaglio.cli import inspect, keygen, lab, measure, offer, policy, quarantin
 from intaglio.cli import run as running
 from intaglio.cli.console import examples
 from intaglio.cli.demo import command as demo
+from intaglio.cli.doctor import command as doctor
 from intaglio.cli.failure import Commands
 
 __all__ = ["app", "run"]
@@ -54,7 +55,7 @@ def _root(
 # The order of `--help`: see it work, set it up, run it, look at it, judge evidence by hand.
 for module in (demo, keygen, measure, policy, lab, serve, running, offer, records, sessions, quarantine):
     module.add_to(app)
-for module in (verify, inspect):
+for module in (verify, inspect, doctor):
     module.add_to(app)
 
 

@@ -59,12 +59,9 @@ def _policy(path: Path) -> Iterator[Finding]:
     names = ", ".join(workload.name for workload in policy.workloads)
     yield good(f"policy {path}", f"sound; accepts {names}; hash {policy.hash.hex()[:16]}...")
     for workload in policy.workloads:
-        for name in workload.__slots__:
-            if name.startswith("dangerous_") and getattr(workload, name):
-                yield warning(
-                    f"policy {path}", f"workload {workload.name!r} has {name}",
-                    "this weakens what an accepted record proves", "remove it outside of laboratories",
-                )  # fmt: skip
+        for danger in workload.dangers:
+            name, _, meaning = danger.partition(": ")
+            yield warning(f"policy {path}", f"{workload.name}: {name}", meaning, "remove it outside of laboratories")
 
 
 def _keystore(path: Path, secret: Secret | None) -> Iterator[Finding]:
@@ -95,7 +92,8 @@ def _store(folder: Path) -> Iterator[Finding]:
         return
     if not database:
         yield warning(
-            f"store {folder}", "no gateway.db", "no gateway has ever run with this folder", "name the right one with --store"
+            f"store {folder}", "no gateway.db", "no gateway has ever run with this folder",
+            "name the right one with --store",
         )  # fmt: skip
     shown = f"{free / (1 << 30):,.1f} GiB free"
     if free < _NEARLY_NONE:
@@ -128,7 +126,8 @@ def _collateral(folder: Path, at: UnixTime) -> Iterator[Finding]:
         if left < 0:
             yield problem(
                 f"collateral {path}", f"{shown}; expired {-left / _DAY:,.1f} days ago",
-                "evidence judged by it is refused as COLLATERAL_EXPIRED", "fetch it again; see why it was not refreshed",
+                "evidence judged by it is refused as COLLATERAL_EXPIRED",
+                "fetch it again; see why it was not refreshed",
             )  # fmt: skip
         elif left < _SOON:
             yield warning(

@@ -169,8 +169,8 @@ def _explain(text: str, *, json: bool) -> None:
     if not codes:
         shown = clean(text.strip())
         typer.echo(
-            f"intaglio: {shown[:60]!r}: no error code that is known here (0xe0xx, 0xb0xx, 0xf0xx, 0x1200x, or a name such "
-            "as SGX_QL_NETWORK_ERROR)", err=True,
+            f"intaglio: {shown[:60]!r}: no error code that is known here (0xe0xx, 0xb0xx, 0xf0xx, 0x1200x, or a name "
+            "such as SGX_QL_NETWORK_ERROR)", err=True,
         )  # fmt: skip
         raise typer.Exit(Exit.FAILED)
 

@@ -78,7 +78,8 @@ def _judge(settings: Mapping[str, object]) -> Iterator[Finding]:
         )  # fmt: skip
     elif parts.scheme == "http" and host not in _LOCAL:
         yield warning(
-            "pccs_url", url, "certificates travel unprotected; they are signed, so this costs privacy, not authenticity", "use https",
+            "pccs_url", url, "certificates travel unprotected; they are signed, so it costs privacy, not authenticity",
+            "use https",
         )  # fmt: skip
     else:
         yield good("pccs_url", url)

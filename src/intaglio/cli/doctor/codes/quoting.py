@@ -314,7 +314,7 @@ QUOTING = (
         "SGX_QL_ROOT_CA_UNTRUSTED",
         "the TLS certificate of the PCCS is not trusted",
         "a self-signed certificate, as the PCCS's installer makes it, with use_secure_cert true",
-        "give the PCCS a certificate that the host trusts, or install its CA; use_secure_cert false is for laboratories",
+        "give the PCCS a certificate that the host trusts, or install its CA; use_secure_cert false is for a lab",
     ),
     Code(
         0xE067,
