@@ -189,22 +189,22 @@ class Reason(Enum):
     CERTIFICATE_CHAIN = Explanation(
         "the platform's certificates do not form a signed chain",
         "a certificate was altered, is missing, or belongs to another chain",
-        _HOST, False, "fetch the platform's PCK certificate chain again from the provisioning service",
+        _HOST, False, "fetch the certificate chain again from the vendor's service",
     )  # fmt: skip
     CERTIFICATE_CONSTRAINTS = Explanation(
         "a certificate is used for what it must not be used for",
         "a certificate that is not an authority signed another one, or a chain is longer than its path length",
-        _HOST, False, "treat the host as hostile: Intel issues no such chain",
+        _HOST, False, "treat the host as hostile: the vendor issues no such chain",
     )  # fmt: skip
     CERTIFICATE_ROLE = Explanation(
         "a certificate stands in a place that is not its own",
-        "the chain is not that of a PCK certificate, for instance a TCB signing certificate in its place",
-        _HOST, False, "treat the host as hostile: Intel issues no such chain",
+        "for instance a TCB signing certificate in place of a PCK certificate, or a VCEK of another product",
+        _HOST, False, "treat the host as hostile: the vendor issues no such chain",
     )  # fmt: skip
     CERTIFICATE_EXPIRED = Explanation(
         "a certificate of the platform has expired",
         "the platform was not re-provisioned before the end of its certificate, or the time given is wrong",
-        _OWNER, False, "re-provision the platform; check the clock of the data centre",
+        _OWNER, False, "re-provision the platform, or fetch its certificate again; check the clock of the data centre",
     )  # fmt: skip
     CERTIFICATE_NOT_YET_VALID = Explanation(
         "a certificate of the platform is not valid yet",
@@ -213,13 +213,18 @@ class Reason(Enum):
     )  # fmt: skip
     CERTIFICATE_REVOKED = Explanation(
         "a certificate is on the revocation list of its issuer",
-        "Intel revoked this platform, an authority or a signing key, usually because a key leaked",
+        "the vendor revoked this platform, an authority or a signing key, usually because a key leaked",
         _OWNER, False, "take the platform out of use; look at everything it ever sent",
     )  # fmt: skip
     ROOT_UNTRUSTED = Explanation(
         "the chain ends in a root key that is not pinned here",
         "simulated evidence at a production data centre, or somebody's own root",
         _HOST, False, "use real hardware; for a laboratory, start the data centre with the laboratory's root",
+    )  # fmt: skip
+    VEK_EXTENSIONS = Explanation(
+        "AMD's extensions in the certificate of the signing key can't be read",
+        "a part is missing, unknown or has a wrong encoding",
+        _DC, False, "fetch the VCEK or VLEK certificate again; if it persists, report the certificate to us",
     )  # fmt: skip
     PCK_EXTENSION = Explanation(
         "the platform certificate's SGX extension can't be read",
@@ -253,18 +258,18 @@ class Reason(Enum):
     )  # fmt: skip
     COLLATERAL_MISMATCH = Explanation(
         "the collateral is about another platform or another kind of enclave",
-        "collateral of another FMSPC, PCE or TEE was supplied",
-        _DC, False, "fetch the collateral for the FMSPC and the CA that the platform's certificate names",
+        "collateral of another FMSPC, PCE, chip, product or TEE was supplied",
+        _DC, False, "fetch the collateral of the platform that the evidence names: by FMSPC and CA, or chip id and TCB",
     )  # fmt: skip
     CRL_MISSING = Explanation(
         "the revocation list of an issuer is missing",
         "none was supplied, or the list of another issuer in its place",
-        _DC, False, "supply the lists of the root CA and of the CA that issued the platform's certificate",
+        _DC, False, "supply the lists of the authorities that issued the platform's certificates",
     )  # fmt: skip
     CRL_SIGNATURE = Explanation(
         "a revocation list is not signed by its issuer",
         "the list was altered, for instance to hide a revoked platform",
-        _DC, False, "fetch the list again from Intel; find out who altered it",
+        _DC, False, "fetch the list again from the vendor; find out who altered it",
     )  # fmt: skip
     TCB_INFO_SIGNATURE = Explanation(
         "the TCB info is not signed by the TCB signing certificate",
@@ -290,6 +295,21 @@ class Reason(Enum):
         "the quote is not signed by its attestation key",
         "a field of the quote, such as the measurement or the report data, was edited",
         _HOST, False, "deliver the quote exactly as the platform made it; otherwise treat the host as hostile",
+    )  # fmt: skip
+    REPORT_SIGNATURE = Explanation(
+        "the report is not signed by the key of the certificate beside it",
+        "a field such as the measurement or the report data was edited, or the certificate is that of another chip",
+        _HOST, False, "deliver the report exactly as the firmware made it; otherwise treat the host as hostile",
+    )  # fmt: skip
+    REPORT_UNSIGNED = Explanation(
+        "the report says itself that no key signed it",
+        "the platform masks its chip's key (MASK_CHIP_KEY) and no VLEK is loaded",
+        _OWNER, False, "unmask the chip's key in the platform's SNP configuration, or load a VLEK",
+    )  # fmt: skip
+    TCB_MISMATCH = Explanation(
+        "the certificate is for another TCB version than the report states",
+        "the firmware was updated or rolled back since the certificate was fetched: each TCB version has its own key",
+        _DC, False, "fetch the VCEK certificate for this chip and the reported TCB version",
     )  # fmt: skip
     QE_IDENTITY_MISMATCH = Explanation(
         "the enclave that made the quote is not Intel's quoting enclave",

@@ -14,15 +14,16 @@ from intaglio.types import Tee, UnixTime
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.ledger import Group, Ledger, Step
 from intaglio.verify.roots import Roots
+from intaglio.verify.snp import SnpVerifier
 from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
 from intaglio.wire.endorsement import Collateral
+from intaglio.wire.snp import SNP_REPORT_SIZE, VERSIONS
 
 __all__ = ["Detected", "Kind", "Verifier", "classify", "detect"]
 
 MAX_EVIDENCE_TEXT = 1024 * 1024
 """The longest evidence we know is 32 kB; as text, with room for white space, still far below this."""
 
-_SNP_REPORT_SIZE = 1184
 _EPID_QUOTE_SIZE = 436
 _NITRO_PREFIXES = (b"\x84\x44\xa1\x01", b"\xd2\x84\x44\xa1\x01")
 _TEE_TYPES = {b"\x00\x00\x00\x00": Tee.SGX, b"\x81\x00\x00\x00": Tee.TDX}
@@ -31,7 +32,7 @@ FORMAT = Step("1", "evidence format", "a kind of evidence that can be judged", G
 
 
 class Kind(Enum):
-    """The formats that can be told apart; only ECDSA quotes of SGX can be judged so far."""
+    """The formats that can be told apart; not each of them can be judged so far."""
 
     ECDSA_QUOTE = "ECDSA quote"
     EPID_QUOTE = "EPID quote"
@@ -63,7 +64,7 @@ def detect(data: bytes) -> Detected:
 def classify(raw: bytes) -> tuple[Tee, Kind]:
     """TEE and kind by magic numbers and sizes. Raises `Malformed`. It promises nothing about the rest."""
     version, second = int.from_bytes(raw[:2], "little"), raw[2:4]
-    if len(raw) == _SNP_REPORT_SIZE and version in (2, 3, 4, 5) and second == b"\0\0":
+    if len(raw) == SNP_REPORT_SIZE and version in VERSIONS and second == b"\0\0":
         return Tee.SNP, Kind.SNP_REPORT
     if raw.startswith(_NITRO_PREFIXES):
         return Tee.NITRO, Kind.NITRO_DOCUMENT
@@ -90,7 +91,10 @@ class Verifier:
     """Judges evidence of every kind under one set of roots, each by the verifier of its format."""
 
     def __init__(self, roots: Roots) -> None:
-        self._formats: dict[Kind, FormatVerifier] = {Kind.ECDSA_QUOTE: DcapVerifier(roots)}
+        self._formats: dict[Kind, FormatVerifier] = {
+            Kind.ECDSA_QUOTE: DcapVerifier(roots),
+            Kind.SNP_REPORT: SnpVerifier(roots),
+        }
 
     def verify(self, evidence: bytes, collateral: Collateral | None, at: UnixTime) -> Verdict:
         """Judges raw evidence as of the time `at`. Raises `Malformed` if it is no known kind of evidence."""

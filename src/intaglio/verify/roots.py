@@ -25,6 +25,7 @@ class Vendor(Enum):
     INTEL_SGX = "Intel SGX Root CA"
     AMD_MILAN = "ARK-Milan"
     AMD_GENOA = "ARK-Genoa"
+    AMD_TURIN = "ARK-Turin"
     AWS_NITRO = "aws.nitro-enclaves"
 
 
@@ -33,6 +34,7 @@ _PINNED = {
     Vendor.INTEL_SGX: "a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e",
     Vendor.AMD_MILAN: "9f056bee44377e29308cb5ffa895bdfb62d18881fa6bed8d6f075b0204089cb9",
     Vendor.AMD_GENOA: "429a69c9422aa258ee4d8db5fcda9c6470ef15f8cd5a9cebd6cbc7d90b863831",
+    Vendor.AMD_TURIN: "4f125410563a2ab9a50356f9243f6fe0b6f73de98603f53f90339c70e9d7ad08",
     Vendor.AWS_NITRO: "f2caf5ecc6190b4a8399b78bc58a2bbcd0382375db8a1bfd78a82743874fd225",
 }
 """SHA-256 of the root's SubjectPublicKeyInfo (DER): `openssl x509 -pubkey -noout | openssl pkey -pubin -outform DER |

@@ -121,6 +121,8 @@ class Platform:
     chip_id: str | None = None
     csp_id: str | None = None
     module_id: str | None = None
+    revocation_checked: bool | None = None
+    """Whether a revocation list was consulted, where that is a choice (AMD); None where there is none."""
 
     @property
     def ids(self) -> tuple[str, ...]:
