@@ -333,6 +333,16 @@ class Reason(Enum):
         "another enclave, another build, or a new release that the policy does not know yet",
         _HOST, False, "run the enclave that the policy names; after a release add its measurement to the policy",
     )  # fmt: skip
+    MEASUREMENT_NOT_YET_VALID = Explanation(
+        "the measurement is one that the policy accepts only from a later time on",
+        "a new release started before its not_before in the policy, or the clock of the data centre is slow",
+        _HOST, True, "run the release that is accepted now, or let the policy accept the new one earlier",
+    )  # fmt: skip
+    MEASUREMENT_RETIRED = Explanation(
+        "the measurement is one that the policy no longer accepts",
+        "an old release still runs after its not_after in the policy",
+        _HOST, False, "run the release that is accepted now; intaglio policy explain lists them",
+    )  # fmt: skip
     WRONG_SIGNER = Explanation(
         "the enclave is signed by another vendor than the policy names",
         "another vendor's enclave was swapped in",
@@ -372,6 +382,21 @@ class Reason(Enum):
         "an advisory applies to the platform that the policy does not name, or none could be named",
         "Intel published an advisory for this TCB level, each one passes only by name; or the TCB info is of version 2",
         _OWNER, False, "update the platform, or name the advisory after reading it; collateral must come from API v4",
+    )  # fmt: skip
+    ADVISORY_OVER = Explanation(
+        "an advisory applies to the platform that the policy allowed for a time, and that time is over",
+        "the platform was not updated before the policy's until for this advisory",
+        _OWNER, False, "update the platform, or extend the time after reading the advisory again",
+    )  # fmt: skip
+    TCB_LEVEL_TOO_OLD = Explanation(
+        "the TCB level that the platform reaches is older than the policy's min_tcb_level_date",
+        "microcode or BIOS of the platform are from before that date, whatever status Intel gives them today",
+        _OWNER, False, "update the platform",
+    )  # fmt: skip
+    TCB_GRACE_OVER = Explanation(
+        "the platform is out of date, and the policy's grace period for it is over",
+        "it was not updated within platform_grace_period after the date of its TCB level",
+        _OWNER, False, "update the platform; a longer grace period keeps known holes open",
     )  # fmt: skip
     TCB_EVALUATION_TOO_OLD = Explanation(
         "the collateral's TCB evaluation number is below the policy's minimum",

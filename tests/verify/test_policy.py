@@ -16,6 +16,7 @@ from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.policy import Policy, PolicyError, Workload
 from intaglio.verify.roots import Roots
 from intaglio.verify.rules.intel import Status
+from intaglio.verify.rules.reference import FOREVER
 from intaglio.verify.verdict import Decision, Outcome, TcbStatus, Verdict
 from intaglio.wire.collateral import DcapCollateral
 from tests.verify.conftest import IMAGE, NOON, REPORT_DATA, judge
@@ -73,9 +74,9 @@ def appraise(
 def test_the_table_of_the_design_is_read() -> None:
     (workload,) = Policy.parse(table()).workloads
     assert workload.name == "meter"
-    assert meaning(workload, "mr_enclave") == [b"\x9f" * 32]
+    assert meaning(workload, "mr_enclave") == [[b"\x9f" * 32, 0, FOREVER]]
     assert meaning(workload, "tcb") == ["SWHardeningNeeded", "UpToDate"]
-    assert meaning(workload, "advisories") == ["INTEL-SA-00615"]
+    assert meaning(workload, "advisories") == [["INTEL-SA-00615", FOREVER]]
     assert (workload.max_session_age, workload.max_offer_age, workload.heartbeat) == (86400, 3600, 60)
     assert meaning(workload, "platforms") is None
     assert meaning(workload, "debug") is False
@@ -85,7 +86,7 @@ def test_the_table_of_the_design_is_read() -> None:
 def test_a_signer_table_is_read() -> None:
     (workload,) = Policy.parse(table(**SIGNER, pin='"config_id"', heartbeat='"none"')).workloads
     keys = ("mr_signer", "isv_prod_id", "min_isv_svn")
-    assert [meaning(workload, key) for key in keys] == [[b"\xaa" * 32], 1, 2]
+    assert [meaning(workload, key) for key in keys] == [[[b"\xaa" * 32, 0, FOREVER]], 1, 2]
     assert workload.heartbeat is None
 
 

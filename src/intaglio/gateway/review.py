@@ -82,7 +82,8 @@ def _judge(live: _Live, appraiser: Appraiser, at: UnixTime) -> _Change | None:
         names = tuple(reason.name for reason in review.verdict.reasons)
         _log.warning("session ended by policy session=%s reasons=%s", live.session.hex(), ",".join(names))
         return _Change(live, at, names)
-    shortest = UnixTime(live.accepted_at + review.terms.max_session_age)
+    ends = (live.accepted_at + review.terms.max_session_age, review.verdict.valid_until)
+    shortest = UnixTime(min(end for end in ends if end is not None))
     return _Change(live, shortest, ()) if shortest < live.expires_at else None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from intaglio.reasons import Reason
-from intaglio.types import Tee
+from intaglio.types import Tee, UnixTime
 from intaglio.verify.ledger import Group, Ledger, Step
 from intaglio.verify.policy_file import PolicyError, read_policy
 from intaglio.verify.verdict import Checks, Decision, Verdict, issue
@@ -66,7 +66,8 @@ class Policy:
             ledger = workload.judge(verdict, verdict.identity, binding)
             if not ledger.not_passed(steps):
                 ledger.ok(WORKLOAD, workload.name)
-                return self._decide(verdict, Decision.ACCEPTED, ledger, workload.name)
+                closes = workload.closes(verdict, verdict.identity)
+                return self._decide(verdict, Decision.ACCEPTED, ledger, workload.name, closes)
             if closest is None or _distance(ledger, verdict.tee) < _distance(closest[1], verdict.tee):
                 closest = workload, ledger
         if closest is None:
@@ -84,8 +85,11 @@ class Policy:
             ledger.skip(step, "not run: the evidence is not known to be genuine")
         return self._decide(verdict, decision, ledger, None)
 
-    def _decide(self, verdict: Verdict, decision: Decision, ledger: Ledger, workload: str | None) -> Verdict:
+    def _decide(
+        self, verdict: Verdict, decision: Decision, ledger: Ledger, workload: str | None, closes: UnixTime | None = None
+    ) -> Verdict:
         procedure = rules_of(verdict.tee)
+        ends = [end for end in (verdict.valid_until, closes) if end is not None]
         return issue(
             tee=verdict.tee,
             genuine=verdict.genuine,
@@ -102,7 +106,7 @@ class Policy:
             workload=workload,
             policy_hash=self.hash,
             simulated=verdict.simulated,
-            valid_until=verdict.valid_until,
+            valid_until=min(ends, default=None),
             platform=verdict.platform,
             identity=verdict.identity,
         )

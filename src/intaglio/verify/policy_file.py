@@ -10,6 +10,7 @@ from typing import Any
 
 from intaglio.errors import Malformed
 from intaglio.types import Tee
+from intaglio.verify.rules import intel
 from intaglio.verify.rules.rule import MEASURED, Rule, RuleSet
 from intaglio.verify.rules.table import Table, duration, true
 from intaglio.verify.workload import RULE_SETS, Pin, Workload
@@ -18,6 +19,24 @@ __all__ = ["PolicyError", "read_policy"]
 
 MAX_SIZE = 1024 * 1024
 """A policy is written by people; a megabyte of it is a mistake."""
+
+_INTEL = (Tee.SGX, Tee.TDX)
+_ONLY_INTEL = dict.fromkeys(intel.KEYS, "only Intel's collateral has it")
+_MEANT = {
+    "accepted_tcb_status": "it is called tcb here",
+    "min_eval_num": "it is called min_tcb_evaluation_number here",
+    "min_tcb_date": "it is called min_tcb_level_date",
+    "tcb_baseline_date": "it is called min_tcb_level_date",
+    "grace": "it is called platform_grace_period",
+    "rejected_advisory_ids": "every advisory rejects here; advisories names those that may pass",
+    "collateral_grace_period": "evidence is never judged by expired collateral",
+    "accepted_platform_provider_ids": "list platform instance ids in platforms",
+    "allow_dynamic_platform": "it is called dynamic_platform here, and is false or 'any'",
+    "allow_cached_keys": "it is called cached_keys here, and is false or 'any'",
+    "allow_smt_enabled": "it is called smt here, and is false or 'any'",
+    "allow_debug": "it is called dangerous_allow_debug, and takes the place of debug",
+}
+"""Words of Intel's quote appraisal, and of others, for what has another name here or does not exist."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -81,7 +100,7 @@ def _read_workload(table: Table) -> Workload | None:
         heartbeat=table.take("heartbeat", _heartbeat, None),
         dangerous_unpinned=unpinned,
     )
-    table.end()
+    table.end(_MEANT if tee in _INTEL else {**_MEANT, **_ONLY_INTEL})
     return workload if table.sound else None
 
 

@@ -146,7 +146,7 @@ class Verdict:
     `genuine` is True (the signatures hold and the TCB status is known), False, or None: undecidable.
     `decision` is None until a policy was applied. `reasons` are those of failed and undecidable checks, root
     causes first, each once.
-    `valid_until` is the earliest next update or not-after of what it was judged by.
+    `valid_until` is the earliest next update or not-after of what it was judged by, windows of the policy included.
     """
 
     tee: Tee

@@ -11,7 +11,7 @@ from typing import Any
 
 from intaglio.errors import Rejected
 from intaglio.reasons import Reason
-from intaglio.types import Tee
+from intaglio.types import Tee, UnixTime
 from intaglio.verify.ledger import Ledger, Step
 from intaglio.verify.rules.common import PIN, REPORT_DATA
 from intaglio.verify.rules.rule import MEASURED, Case, PinField, Rule, RuleSet
@@ -110,6 +110,12 @@ class Workload:
         if not self.dangerous_unpinned:
             raise Rejected(Reason.WRONG_PIN, expected=f"a pin in {' or '.join(rules.pins)}", found=rules.loose)
         return f"not pinned: {rules.loose}, allowed by dangerous_unpinned"
+
+    def closes(self, verdict: Verdict, identity: Identity) -> UnixTime | None:
+        """Until when what this table accepts now is accepted, as far as its own rules set an end."""
+        case = Case(verdict, identity)
+        ends = [end for rule in self.rules if (end := rule.closes(case)) is not None]
+        return min(ends, default=None)
 
     def canonical(self) -> dict[Value, Value]:
         """Every rule, for the policy's hash: two files with one meaning have one hash."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from intaglio.errors import Rejected
 from intaglio.reasons import Reason
 from intaglio.verify.ledger import Group, Step
+from intaglio.verify.rules.extent import Extent, Named
 from intaglio.verify.rules.rule import Case, Rule
 from intaglio.verify.rules.table import Table, true
 from intaglio.verify.verdict import Identity
@@ -35,6 +36,10 @@ class Debug(Rule[Identity]):
     def sentence(self) -> str:
         return "production or debug mode" if self.allowed else "production mode"
 
+    @property
+    def extent(self) -> Extent | None:
+        return Named(frozenset(("production", "debug") if self.allowed else ("production",)))
+
     def canonical(self) -> Value:
         return self.allowed
 
@@ -59,6 +64,10 @@ class Platforms(Rule[Identity]):
     @property
     def sentence(self) -> str:
         return "any platform" if self.allowed is None else f"a platform of {', '.join(sorted(self.allowed))}"
+
+    @property
+    def extent(self) -> Extent | None:
+        return None if self.allowed is None else Named(self.allowed)
 
     def canonical(self) -> Value:
         return None if self.allowed is None else sorted(self.allowed)

@@ -6,8 +6,9 @@ from typing import Generic, TypeVar
 
 from intaglio.reasons import Reason
 from intaglio.verify.ledger import Step
+from intaglio.verify.rules.reference import References
 from intaglio.verify.rules.rule import AtLeast, Masked, OneOf, Rule
-from intaglio.verify.rules.table import Table, hexadecimal, number, strings
+from intaglio.verify.rules.table import Table, hexadecimal, number, references
 
 __all__ = ["BytesField", "NumberField"]
 
@@ -29,17 +30,16 @@ class BytesField(Generic[Body]):
 
     def listed(self, table: Table) -> Rule[Body]:
         """Mandatory: a list of values."""
-        return self._rule(table.take(self.key, self._list, frozenset()))
+        return self._rule(table.take(self.key, references(self.size), References(())))
 
     def one(self, table: Table) -> Rule[Body]:
-        """Mandatory: one value."""
-        return self._rule(table.take(self.key, self._one, frozenset()))
+        """Mandatory: one value, or a list."""
+        return self._rule(table.take(self.key, self._some, References(())))
 
     def maybe(self, table: Table) -> list[Rule[Body]]:
-        """Optional: one value."""
-        nothing: frozenset[bytes] = frozenset()
-        values = table.maybe(self.key, self._one, nothing)
-        return [self._rule(values)] if values else []
+        """Optional: one value, or a list."""
+        values = table.maybe(self.key, self._some, None)
+        return [] if values is None else [self._rule(values)]
 
     def masked(self, table: Table) -> list[Rule[Body]]:
         """Optional: a value and a mask, which belong together."""
@@ -53,17 +53,11 @@ class BytesField(Generic[Body]):
             table.problem(self.key, f"has bits outside {self.key}_mask, so nothing could match")
         return [Masked(self.key, self.step, self.name, self.read, value, mask)]
 
-    def _rule(self, values: frozenset[bytes]) -> Rule[Body]:
+    def _rule(self, values: References) -> Rule[Body]:
         return OneOf(self.key, self.step, self.name, self.read, values, self.reason)
 
-    def _one(self, value: object) -> frozenset[bytes]:
-        return frozenset((hexadecimal(self.size)(value),))
-
-    def _list(self, value: object) -> frozenset[bytes]:
-        found = frozenset(hexadecimal(self.size)(item) for item in strings(value, "measurements"))
-        if not found:
-            raise ValueError("the list is empty: this table would accept nothing")
-        return found
+    def _some(self, value: object) -> References:
+        return references(self.size)([value] if isinstance(value, str | dict) else value)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from intaglio.errors import Rejected
 from intaglio.reasons import Reason
-from intaglio.types import Tee
+from intaglio.types import Tee, UnixTime
 from intaglio.verify.ledger import Step
+from intaglio.verify.rules.extent import Bits, Extent, Floor, Named, Timed
+from intaglio.verify.rules.reference import References
 from intaglio.verify.verdict import Verdict
 from intaglio.wire.cbor import Value
 
@@ -56,8 +58,18 @@ class Rule(ABC, Generic[Body]):
         """What it demands, in words."""
 
     @property
+    @abstractmethod
+    def extent(self) -> Extent | None:
+        """How much it lets through; None for everything."""
+
+    @property
     def danger(self) -> str | None:
         """What this rule gives away, if it weakens the policy."""
+        return None
+
+    def closes(self, case: Case[Body]) -> UnixTime | None:
+        """Until when what passes now passes, as far as the table itself sets an end."""
+        del case
         return None
 
 
@@ -67,22 +79,25 @@ class OneOf(Rule[Body]):
 
     name: str
     read: Callable[[Body], bytes]
-    allowed: frozenset[bytes]
+    allowed: References
     reason: Reason
 
     def check(self, case: Case[Body]) -> str:
-        found = self.read(case.identity)
-        if found not in self.allowed:
-            expected = [f"{self.name} {value.hex()}" for value in sorted(self.allowed)]
-            raise Rejected(self.reason, expected=expected, found=f"{self.name} {found.hex()}")
-        return f"{self.name} {found.hex()}"
+        return self.allowed.check(self.name, self.read(case.identity), case.verdict.at, self.reason)
+
+    def closes(self, case: Case[Body]) -> UnixTime | None:
+        return self.allowed.closes(self.read(case.identity), case.verdict.at)
 
     @property
     def sentence(self) -> str:
-        return f"{self.name} {' or '.join(value.hex() for value in sorted(self.allowed))}"
+        return f"{self.name} {' or '.join(map(str, self.allowed.all))}"
+
+    @property
+    def extent(self) -> Extent:
+        return Timed.of(self.allowed)
 
     def canonical(self) -> Value:
-        return sorted(self.allowed)
+        return self.allowed.canonical()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,10 @@ class Exactly(Rule[Body]):
     @property
     def sentence(self) -> str:
         return f"{self.name} {self.number}"
+
+    @property
+    def extent(self) -> Extent | None:
+        return Named(frozenset((str(self.number),)))
 
     def canonical(self) -> Value:
         return self.number
@@ -128,6 +147,10 @@ class AtLeast(Rule[Body]):
     def sentence(self) -> str:
         return f"{self.name} of at least {self.minimum}"
 
+    @property
+    def extent(self) -> Extent | None:
+        return Floor({"": self.minimum})
+
     def canonical(self) -> Value:
         return self.minimum
 
@@ -150,6 +173,10 @@ class Masked(Rule[Body]):
     @property
     def sentence(self) -> str:
         return f"{self.name} {self.value.hex()} under the mask {self.mask.hex()}"
+
+    @property
+    def extent(self) -> Extent | None:
+        return Bits(self.value, self.mask)
 
     def canonical(self) -> Value:
         return [self.value, self.mask]

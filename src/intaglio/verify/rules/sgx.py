@@ -9,6 +9,7 @@ from intaglio.types import Tee
 from intaglio.verify.ledger import Group, Step
 from intaglio.verify.rules import intel
 from intaglio.verify.rules.common import PIN, PLATFORMS, REPORT_DATA, read_common
+from intaglio.verify.rules.extent import Extent, Named
 from intaglio.verify.rules.fields import BytesField, NumberField
 from intaglio.verify.rules.rule import Case, Exactly, PinField, Rule, Rules, RuleSet
 from intaglio.verify.rules.table import Table, number, true
@@ -40,6 +41,10 @@ EXT_PROD_ID = _BytesOf(
 ATTRIBUTES = _BytesOf(
     "attributes", CONFIGURATION, "attributes", 16, lambda body: body.attributes.encode(), Reason.WRONG_CONFIGURATION
 )
+MISC_SELECT = _BytesOf(
+    "misc_select", CONFIGURATION, "MISCSELECT", 4, lambda body: body.misc_select.to_bytes(4, "little"),
+    Reason.WRONG_CONFIGURATION,
+)  # fmt: skip
 _NumberOf = NumberField[ReportBody]
 MIN_ISV_SVN = _NumberOf("min_isv_svn", MEASUREMENT, "ISVSVN", 0xFFFF, lambda body: body.isv_svn, Reason.SVN_TOO_LOW)
 MIN_CONFIG_SVN = _NumberOf(
@@ -63,6 +68,10 @@ class Privilege(Rule[ReportBody]):
             raise Rejected(Reason.PRIVILEGED_ENCLAVE, found=held)
         return ", ".join(held) or "none"
 
+    @property
+    def extent(self) -> Extent | None:
+        return Named(frozenset(("privileged",) if self.allowed else ()))
+
     def canonical(self) -> Value:
         return self.allowed
 
@@ -84,6 +93,7 @@ def _read(table: Table) -> Rules:
         *EXT_PROD_ID.maybe(table),
         *MIN_CONFIG_SVN.maybe(table),
         *ATTRIBUTES.masked(table),
+        *MISC_SELECT.masked(table),
         Privilege("dangerous_allow_privileged", PRIVILEGE, table.maybe("dangerous_allow_privileged", true, False)),
         *intel.read_intel(table),
         *read_common(table, DEBUG, intel.platform_id, "PPIDs and platform instance ids"),
@@ -92,13 +102,13 @@ def _read(table: Table) -> Rules:
 
 
 def _read_identity(table: Table) -> list[Rule[ReportBody]]:
-    """Either `mr_enclave`, or `mr_signer` with `isv_prod_id` and `min_isv_svn`."""
+    """Either `mr_enclave`, perhaps with `min_isv_svn`, or `mr_signer` with `isv_prod_id` and `min_isv_svn`."""
     if table.has("mr_enclave"):
-        for key in ("mr_signer", "isv_prod_id", "min_isv_svn"):
+        for key in ("mr_signer", "isv_prod_id"):
             if table.has(key):
                 table.problem(key, "mr_enclave already says which enclave it is")
                 table.drop(key)
-        return [MR_ENCLAVE.listed(table)]
+        return [MR_ENCLAVE.listed(table), *MIN_ISV_SVN.maybe(table)]
     if not table.has("mr_signer"):
         table.problem("mr_enclave", "missing (or mr_signer with isv_prod_id and min_isv_svn)")
         return []

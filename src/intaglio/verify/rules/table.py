@@ -3,10 +3,14 @@ to find the others: every problem of a file is reported at once.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TypeVar
 
-__all__ = ["Table", "duration", "hexadecimal", "number", "strings", "true"]
+from intaglio.types import UnixTime
+from intaglio.verify.rules.reference import ALWAYS, FOREVER, Reference, References
+
+__all__ = ["Table", "duration", "hexadecimal", "instant", "items", "number", "references", "true", "window"]
 
 T = TypeVar("T")
 
@@ -56,9 +60,10 @@ class Table:
             self.problem(key, str(error))
             return default
 
-    def end(self) -> None:
+    def end(self, hints: Mapping[str, str]) -> None:
+        """What is left is unknown; `hints` say what was probably meant."""
         for key in sorted(self._left):
-            self.problem(key, "unknown key")
+            self.problem(key, f"unknown key{f': {hints[key]}' if key in hints else ''}")
 
 
 def true(value: object) -> bool:
@@ -85,10 +90,51 @@ def number(limit: int) -> Callable[[object], int]:
     return read
 
 
-def strings(value: object, what: str) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError(f"expected a list of {what}")
+def items(value: object, what: str) -> list[object]:
+    """A list that is not empty: an empty one would let nothing through."""
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list of {what}")  # noqa: TRY004 - a problem of a file is a ValueError
+    if not value:
+        raise ValueError("the list is empty: this table would accept nothing")
     return value
+
+
+def instant(value: object) -> UnixTime:
+    """A TOML date and time with its offset: what is meant does not depend on where it is read."""
+    if not isinstance(value, datetime) or value.tzinfo is None or value.microsecond:
+        raise ValueError("expected a date and time with its offset, such as 2026-01-31T00:00:00Z, in whole seconds")
+    begin = datetime(1970, 1, 1, tzinfo=UTC)
+    if value < begin:
+        raise ValueError("a time before 1970")
+    return UnixTime(int((value - begin).total_seconds()))
+
+
+def window(table: dict[str, object], known: frozenset[str]) -> tuple[UnixTime, UnixTime, str]:
+    """`not_before`, `not_after` and `note` of an inline table that may also have the keys of `known`."""
+    unknown = sorted(table.keys() - known - {"not_before", "not_after", "note"})
+    if unknown:
+        raise ValueError(f"unknown key {unknown[0]!r}")
+    begin = instant(table["not_before"]) if "not_before" in table else ALWAYS
+    end = instant(table["not_after"]) if "not_after" in table else FOREVER
+    note = table.get("note", "")
+    if not isinstance(note, str):
+        raise ValueError("note: expected text")  # noqa: TRY004 - as above
+    if end < begin:
+        raise ValueError("not_after is before not_before, so it would never be accepted")
+    return begin, end, note
+
+
+def references(size: int) -> Callable[[object], References]:
+    """A list of values of `size` bytes, each as hexadecimal text or as a table with its window."""
+
+    def item(value: object) -> Reference:
+        if not isinstance(value, dict):
+            return Reference(hexadecimal(size)(value))
+        if "value" not in value:
+            raise ValueError("a table in the list needs a value")
+        return Reference(hexadecimal(size)(value["value"]), *window(value, frozenset(("value",))))
+
+    return lambda value: References(item(each) for each in items(value, "values"))
 
 
 def duration(value: object) -> int:
