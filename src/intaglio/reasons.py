@@ -321,6 +321,21 @@ class Reason(Enum):
         "no real CPU reports this: only an initialised enclave can make a report",
         _HOST, False, "treat the platform's attestation key as stolen",
     )  # fmt: skip
+    DOCUMENT_SIGNATURE = Explanation(
+        "the document is not signed by the certificate that it carries",
+        "a field of it, such as a register or the report data, was edited, or it carries another one's certificate",
+        _HOST, False, "deliver the document exactly as it was made; otherwise treat the host as hostile",
+    )  # fmt: skip
+    EVIDENCE_TIMESTAMP = Explanation(
+        "the evidence names a time at which its signing certificate was not valid",
+        "the signing key was used outside its certificate's life, which the vendor's own service never does",
+        _HOST, False, "treat the host as hostile, and the signing key as stolen",
+    )  # fmt: skip
+    EVIDENCE_FROM_FUTURE = Explanation(
+        "the evidence was made after the time of judgement",
+        "the clock of the data centre is slow, or the time given lies before the evidence",
+        _DC, True, "check the clock of the data centre; judge an archive as of a time after its evidence",
+    )  # fmt: skip
 
     # -- policy ------------------------------------------------------------------------------------------------------
     NO_WORKLOAD = Explanation(

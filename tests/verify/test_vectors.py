@@ -176,7 +176,7 @@ def test_collateral_expires_while_it_is_remembered() -> None:
     assert late.retryable
 
 
-@pytest.mark.parametrize("kind", ["tdx", "nitro"])
+@pytest.mark.parametrize("kind", ["tdx"])
 def test_evidence_of_other_tees_is_recognised_and_undecidable(kind: str) -> None:
     found = vector_cases(kind)
     if not found:

@@ -13,6 +13,7 @@ from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.ledger import Group, Ledger, Step
+from intaglio.verify.nitro import NitroVerifier
 from intaglio.verify.roots import Roots
 from intaglio.verify.snp import SnpVerifier
 from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
@@ -94,6 +95,7 @@ class Verifier:
         self._formats: dict[Kind, FormatVerifier] = {
             Kind.ECDSA_QUOTE: DcapVerifier(roots),
             Kind.SNP_REPORT: SnpVerifier(roots),
+            Kind.NITRO_DOCUMENT: NitroVerifier(roots),
         }
 
     def verify(self, evidence: bytes, collateral: Collateral | None, at: UnixTime) -> Verdict:
