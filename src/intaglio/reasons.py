@@ -7,7 +7,7 @@ again can help, and what to do. The names are stable; they appear in JSON, in qu
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["Actor", "Explanation", "Reason"]
+__all__ = ["Actor", "Area", "Explanation", "Reason"]
 
 
 class Actor(Enum):
@@ -19,15 +19,27 @@ class Actor(Enum):
     PLATFORM_OWNER = "platform owner"
 
 
+class Area(Enum):
+    """What a reason is about: the sections of the enumeration, each by the name of its first member."""
+
+    HANDSHAKE = "OFFER_UNKNOWN"
+    FRAMES = "MALFORMED_MESSAGE"
+    EVIDENCE = "MALFORMED_EVIDENCE"
+    POLICY = "NO_WORKLOAD"
+    SEALING = "SEAL_AUTHENTICATION"
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What is known of a reason. `retryable`: the same bytes may pass later without anybody changing them."""
+    """What is known of a reason. `retryable`: the same bytes may pass later without anybody changing them. `command`:
+    what to type first, where there is such a thing; names in capitals are for the reader to replace."""
 
     summary: str
     cause: str
     actor: Actor
     retryable: bool
     remedy: str
+    command: str | None = None
 
 
 _DC, _VENDOR, _HOST, _OWNER = Actor.DATA_CENTRE, Actor.ENCLAVE_VENDOR, Actor.HOST_OPERATOR, Actor.PLATFORM_OWNER
@@ -41,16 +53,19 @@ class Reason(Enum):
         "the hello answers an offer that this data centre does not hold",
         "the offer came from another data centre (a relay), or it was deleted before this hello arrived",
         _HOST, False, "fetch a fresh offer from the data centre that the enclave pins and make a new session",
+        "intaglio offer URL --pin dc.pub",
     )  # fmt: skip
     OFFER_EXPIRED = Explanation(
         "the hello answers an offer after its last use",
         "the host kept an old offer, or the hello lay in a spool for longer than the offer's not-after",
         _HOST, False, "fetch a fresh offer and make a new session",
+        "intaglio offer URL --pin dc.pub",
     )  # fmt: skip
     OFFER_NOT_YET_VALID = Explanation(
         "the hello answers an offer before its not-before",
         "the clock of the data centre went backwards, or workers of one data centre disagree on the time",
         _DC, True, "synchronise the clocks of the data centre's machines",
+        "intaglio doctor --data-centre",
     )  # fmt: skip
     OFFER_KEY_DESTROYED = Explanation(
         "the private key of this offer was destroyed when its delete-after passed",
@@ -61,21 +76,25 @@ class Reason(Enum):
         "the offer is not signed by the data centre that this enclave pins",
         "the host, or someone on its network, put another offer in its place",
         _HOST, False, "fetch the offer from the pinned data centre; if it came from there, compare the pinned keys",
+        "intaglio offer URL --pin dc.pub",
     )  # fmt: skip
     OFFER_TOO_OLD = Explanation(
         "the offer's epoch is lower than one this enclave has already seen, or its key was revoked",
         "the host replays an old offer to keep the enclave on keys that were replaced",
         _HOST, False, "fetch a fresh offer",
+        "intaglio offer URL --pin dc.pub",
     )  # fmt: skip
     SUITE_TOO_WEAK = Explanation(
         "the offer's suite is below the minimum that is pinned in the enclave",
         "a downgrade by the host, or a data centre configured for a weaker suite than its enclaves demand",
         _DC, False, "serve the suite that the pinned identity demands",
+        "intaglio offer URL --pin dc.pub",
     )  # fmt: skip
     AUDIENCE_MISMATCH = Explanation(
         "the offer or hello names another audience",
         "messages of one data centre were delivered to another",
         _HOST, False, "deliver to the data centre that the enclave pins",
+        "intaglio offer URL --pin dc.pub",
     )  # fmt: skip
     HELLO_AUTHENTICATION = Explanation(
         "the hello's sealed parts do not open under the key that the offer establishes",
@@ -86,6 +105,7 @@ class Reason(Enum):
         "this session id is already in use by another transcript",
         "a hello was altered and sent again under the id of an existing session",
         _HOST, False, "make a new session; look at what else this host sent",
+        "intaglio quarantine --session ID",
     )  # fmt: skip
     EVIDENCE_TOO_OLD = Explanation(
         "the evidence was made for an offer older than the policy's max_offer_age",
@@ -108,36 +128,43 @@ class Reason(Enum):
         "the bytes are not a message of this protocol",
         "garbage, a truncated body, or a message of a newer protocol version",
         _HOST, False, "deliver messages exactly as the enclave made them",
+        "intaglio inspect FILE",
     )  # fmt: skip
     SESSION_UNKNOWN = Explanation(
         "no session with this id is known here",
         "the hello was never delivered here, was rejected, or the frame belongs to another data centre",
         _HOST, False, "deliver the hello first; look for its rejection in quarantine",
+        "intaglio quarantine",
     )  # fmt: skip
     SESSION_ENDED = Explanation(
         "the session has ended",
         "its policy age, its evidence's age or its collateral's next update passed",
         _HOST, False, "make a new session; frames that still decrypt are kept as LATE until re-appraised",
+        "intaglio sessions ID",
     )  # fmt: skip
     FRAME_AUTHENTICATION = Explanation(
         "the frame does not open under its session's key",
         "it was edited or forged on the way, or made by something that does not hold the session's keys",
         _HOST, False, "ask the host what touched it; the true frame can still be delivered under the same number",
+        "intaglio quarantine --session ID",
     )  # fmt: skip
     FRAME_SIGNATURE = Explanation(
         "an epoch-0 frame opens but is not signed by the key that the evidence binds",
         "somebody who holds a stolen offer key forges enclave output",
         _DC, False, "treat the offer key as stolen: rotate the offer and look at every session under it",
+        "intaglio quarantine --reason FRAME_SIGNATURE",
     )  # fmt: skip
     REPLAY = Explanation(
         "a frame with this number is already stored",
         "a replay by the host, or a delivery repeated after its answer was lost",
         _HOST, False, "nothing: the record is stored once; if this happens often, look at the host",
+        "intaglio sessions ID",
     )  # fmt: skip
     SEQUENCE_REUSED = Explanation(
         "a different, authentic frame already has this number",
         "two copies of one enclave state are running (a fork), or the enclave is broken",
         _VENDOR, False, "end the session and treat its records as suspect",
+        "intaglio records --session ID",
     )  # fmt: skip
     OUT_OF_ORDER = Explanation(
         "a downward frame arrived out of order",
@@ -148,6 +175,7 @@ class Reason(Enum):
         "the frame would open one gap, or one epoch, too many in its session",
         "a host drops or reorders so much that what waits for missing frames no longer fits in its bound",
         _HOST, True, "deliver the missing frames first",
+        "intaglio sessions ID",
     )  # fmt: skip
     EPOCH_CLOSED = Explanation(
         "the keys of this frame's epoch are destroyed or not yet known",
@@ -163,6 +191,7 @@ class Reason(Enum):
         "the frame is authentic but its session had ended when it arrived",
         "store-and-forward: the host delivered after the session's end",
         _DC, False, "re-appraise the session's evidence with current collateral to accept the record",
+        "intaglio sessions ID",
     )  # fmt: skip
 
     # -- evidence ----------------------------------------------------------------------------------------------------
@@ -342,11 +371,13 @@ class Reason(Enum):
         "the policy accepts no workload on this kind of TEE",
         "the policy file has no [[accept]] table for it",
         _DC, False, "add a table for this workload if it is wanted",
+        "intaglio policy check policy.toml",
     )  # fmt: skip
     WRONG_MEASUREMENT = Explanation(
         "the enclave's measurement is not one that the policy names",
         "another enclave, another build, or a new release that the policy does not know yet",
         _HOST, False, "run the enclave that the policy names; after a release add its measurement to the policy",
+        "intaglio measure SCRIPT",
     )  # fmt: skip
     MEASUREMENT_NOT_YET_VALID = Explanation(
         "the measurement is one that the policy accepts only from a later time on",
@@ -437,6 +468,7 @@ class Reason(Enum):
         "the enclave pins another data centre",
         "its configuration holds the hash of other pinned keys: an image made for somebody else",
         _VENDOR, False, "build the enclave with this data centre's public key",
+        "intaglio inspect dc.pub",
     )  # fmt: skip
 
     # -- sealing -----------------------------------------------------------------------------------------------------
@@ -453,3 +485,14 @@ class Reason(Enum):
     @property
     def summary(self) -> str:
         return self.value.summary
+
+    @property
+    def area(self) -> Area:
+        """By its place in the enumeration."""
+        begins = {area.value: area for area in Area}
+        found = Area.HANDSHAKE
+        for reason in Reason:
+            found = begins.get(reason.name, found)
+            if reason is self:
+                break
+        return found

@@ -1,14 +1,14 @@
-"""A verdict for people: what it says first, then the checks as a tree, then what to do about each reason."""
+"""A verdict for people: what it says first, then what it is about, the checks by subject, and what to do about each
+reason. `--explain` draws every check as a tree, with what was expected and what was found."""
 
-from collections.abc import Iterator
-from itertools import groupby
 from typing import NamedTuple
 
-from intaglio.cli.console import clean, field, line, moment
+from intaglio.cli.console import clean, field, line
+from intaglio.cli.verdict_facts import identity_facts, platform_facts, time_facts
 from intaglio.reasons import Reason
 from intaglio.verify.verdict import Check, Decision, Outcome, Verdict
 
-__all__ = ["advisories", "show_reason", "show_verdict"]
+__all__ = ["show_reason", "show_verdict"]
 
 _MARKS = {
     Outcome.OK: ("ok", "green"),
@@ -17,31 +17,42 @@ _MARKS = {
     Outcome.UNDECIDABLE: ("unknown", "bold yellow"),
 }
 _WORST = (Outcome.FAILED, Outcome.UNDECIDABLE, Outcome.SKIPPED, Outcome.OK)
-_IDENTITY = {
-    "mr_enclave": "MRENCLAVE",
-    "mr_signer": "MRSIGNER",
-    "isv_prod_id": "product",
-    "isv_svn": "SVN",
-}
-"""Of everything that an identity holds, what tells people who it is."""
 _LONGEST_FINDING = 110
-"""Characters of a finding that are shown; --json has all of it."""
+"""Characters of a finding in the short form; the tree has more, and --json all of it."""
+_LONGEST_IN_TREE = 400
 
 
 class _Group(NamedTuple):
     title: str
     checks: list[Check]
 
+    @property
+    def worst(self) -> Outcome:
+        return next(outcome for outcome in _WORST if any(check.outcome is outcome for check in self.checks))
 
-def show_verdict(verdict: Verdict, *, kind: str | None, source: str, every: bool) -> None:
-    """Prints it. `kind` None: the bytes are no evidence that anybody knows."""
-    line(f"{source}: {f'{verdict.tee.value.upper()}, {kind}' if kind else 'no kind of evidence that is known here'}")
+    @property
+    def counts(self) -> str:
+        passed, skipped = (sum(c.outcome is o for c in self.checks) for o in (Outcome.OK, Outcome.SKIPPED))
+        return f"{passed} of {len(self.checks)} checks passed" + (f", {skipped} skipped" if skipped else "")
+
+
+def show_verdict(verdict: Verdict, *, what: str | None, source: str, explain: bool) -> None:
+    """Prints it. `what`: the kind of evidence; None where the bytes are no evidence that anybody knows."""
+    line(
+        clean(
+            f"{source}: {f'{verdict.tee.value.upper()}, {what}' if what else 'no kind of evidence that is known here'}"
+        )
+    )
     line()
-    line(*_headline(verdict))
+    line(*_headline(verdict) if what else ("NOT GENUINE: this is no evidence", "bold red"))
     _show_facts(verdict)
     line()
-    for group in _groups(verdict.checks):
-        _show_group(group, every=every)
+    groups = _groups(verdict.checks)
+    if explain:
+        _show_tree(groups)
+    else:
+        for group in groups:
+            _show_group(group)
     for reason in verdict.reasons:
         line()
         show_reason(reason)
@@ -56,6 +67,14 @@ def show_reason(reason: Reason) -> None:
     field("who must act", known.actor.value, indent=2)
     field("does a retry help", "yes, the same bytes may pass later" if known.retryable else "no", indent=2)
     field("what to do", known.remedy, indent=2)
+    if known.command is not None:
+        field("command", known.command, indent=2)
+
+
+def _groups(checks: tuple[Check, ...]) -> list[_Group]:
+    """By subject, in the order in which the procedure comes to each first."""
+    titles = dict.fromkeys(check.group for check in checks)
+    return [_Group(title, [check for check in checks if check.group == title]) for title in titles]
 
 
 def _headline(verdict: Verdict) -> tuple[str, str]:
@@ -68,54 +87,36 @@ def _headline(verdict: Verdict) -> tuple[str, str]:
             return f"GENUINE and ACCEPTED as workload {verdict.workload!r}", "bold green"
         case True, Decision.REJECTED:
             return "GENUINE, but REJECTED by the policy", "bold red"
+        case True, Decision.UNDECIDABLE:
+            return "GENUINE, but the policy could not decide, which is never a yes", "bold yellow"
     return "GENUINE: hardware made it; whether you want what runs there is for a policy to say", "bold green"
 
 
 def _show_facts(verdict: Verdict) -> None:
     if verdict.simulated:
         line("SIMULATED: made in a laboratory, it proves nothing about hardware", style="bold yellow")
-    field("judged as of", f"{moment(verdict.at)} ({verdict.at})", indent=2)
-    if verdict.valid_until is not None:
-        field("holds until", moment(verdict.valid_until), indent=2)
-    if verdict.tcb_status is not None:
-        since = f", TCB of {moment(verdict.tcb_date)[:10]}" if verdict.tcb_date is not None else ""
-        field("TCB status", f"{verdict.tcb_status.value}{since}", indent=2)
-        field("advisories", advisories(verdict), indent=2)
-        field("TCB evaluation", verdict.tcb_evaluation_number, indent=2)
+    for name, value in time_facts(verdict):
+        field(name, value, indent=2)
     if verdict.platform is not None:
-        field("platform", f"FMSPC {verdict.platform.fmspc}, PPID {verdict.platform.ppid}", indent=2)
+        for name, value in platform_facts(verdict.platform):
+            field(name, value, indent=2)
     if verdict.identity is not None:
-        claimed = "" if verdict.genuine else " (claimed, not proven)"
-        facts = verdict.identity.to_json()
-        for name, title in _IDENTITY.items():
-            if name in facts:
-                field(title, f"{facts[name]}{claimed}", indent=2)
-        debug = "YES: the host can read and change everything inside" if verdict.identity.debug else "no"
-        field("debug", debug, indent=2)
+        if not verdict.genuine:
+            line("  what follows is claimed, not proven", style="bold yellow")
+        for name, value in identity_facts(verdict.tee, verdict.identity):
+            field(name, value, indent=2)
 
 
-def advisories(verdict: Verdict) -> str:
-    """Those that apply, in words; TCB info of version 2 can't name any, which is not the same as none."""
-    if not verdict.advisories_stated:
-        return "not stated (TCB info of version 2 names none)"
-    return ", ".join(verdict.advisory_ids) or "none"
+# -- the short form: what is remarkable ------------------------------------------------------------------------------
 
 
-def _groups(checks: tuple[Check, ...]) -> Iterator[_Group]:
-    """The checks by subject, in the procedure's order."""
-    for title, members in groupby(checks, key=lambda check: check.group):
-        yield _Group(title, list(members))
-
-
-def _show_group(group: _Group, *, every: bool) -> None:
-    worst = next(outcome for outcome in _WORST if any(check.outcome is outcome for check in group.checks))
-    counts = {outcome: sum(check.outcome is outcome for check in group.checks) for outcome in Outcome}
-    text, style = _MARKS[worst]
-    skipped = f", {counts[Outcome.SKIPPED]} skipped" if counts[Outcome.SKIPPED] else ""
-    line(f"  {text:8} {group.title}: {counts[Outcome.OK]} of {len(group.checks)} checks passed{skipped}", style=style)
+def _show_group(group: _Group) -> None:
+    text, style = _MARKS[group.worst]
+    line(f"  {text:8} {group.title}: {group.counts}", style=style)
     for check in group.checks:
-        if every or not _unremarkable(check):
-            _show_check(check)
+        if not _unremarkable(check):
+            text, style = _MARKS[check.outcome]
+            line(f"    {text:8} {_number(check):9} {check.name}{_finding(check)}", style=style)
 
 
 def _unremarkable(check: Check) -> bool:
@@ -123,18 +124,42 @@ def _unremarkable(check: Check) -> bool:
     return check.outcome is Outcome.OK or (check.outcome is Outcome.SKIPPED and check.found.startswith("not run"))
 
 
-def _show_check(check: Check) -> None:
-    text, style = _MARKS[check.outcome]
-    number = f"check {check.number}" if check.number.isdecimal() else check.number
-    line(f"    {text:8} {number:9} {check.name}{_finding(check)}", style="" if check.outcome is Outcome.OK else style)
-
-
 def _finding(check: Check) -> str:
-    found = _cut(clean(check.found))
+    found = _cut(check.found, _LONGEST_FINDING)
     if check.outcome is Outcome.FAILED and check.expected:
-        return f": expected {_cut(clean(check.expected))}" + (f"; found {found}" if found else "")
+        return f": expected {_cut(check.expected, _LONGEST_FINDING)}" + (f"; found {found}" if found else "")
     return f": {found}" if found else ""
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_FINDING else f"{text[:_LONGEST_FINDING]}..."
+# -- the tree --------------------------------------------------------------------------------------------------------
+
+
+def _show_tree(groups: list[_Group]) -> None:
+    for at, group in enumerate(groups):
+        last = at == len(groups) - 1
+        text, style = _MARKS[group.worst]
+        line(f"{'└─' if last else '├─'} {text:8} {group.title}: {group.counts}", style=style)
+        stem = "   " if last else "│  "
+        for number, check in enumerate(group.checks):
+            _show_leaf(check, stem, last=number == len(group.checks) - 1)
+
+
+def _show_leaf(check: Check, stem: str, *, last: bool) -> None:
+    text, style = _MARKS[check.outcome]
+    line(f"{stem}{'└─' if last else '├─'} {text:8} {_number(check):9} {check.name}", style=style)
+    below = f"{stem}{'   ' if last else '│  '}"
+    line(f"{below}         expected  {_cut(check.expected, _LONGEST_IN_TREE)}", style="dim")
+    if check.found:
+        found = "because " if check.outcome is Outcome.SKIPPED else "found   "
+        line(f"{below}         {found}  {_cut(check.found, _LONGEST_IN_TREE)}", style="dim")
+    if check.reason is not None:
+        line(f"{below}         reason    {check.reason.name}", style=style)
+
+
+def _number(check: Check) -> str:
+    return f"check {check.number}" if check.number != "policy" else check.number
+
+
+def _cut(text: str, longest: int) -> str:
+    text = clean(text)
+    return text if len(text) <= longest else f"{text[:longest]}..."

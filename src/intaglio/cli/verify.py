@@ -1,7 +1,6 @@
 """`intaglio verify`: is this evidence genuine, and does this policy want it?"""
 
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "intaglio verify quote.bin --collateral collateral.json",
             "intaglio verify quote.hex --collateral coll.json --at 1751624924     as of July 2025",
-            "intaglio verify quote.bin --collateral coll.json --policy policy.toml",
+            "intaglio verify quote.bin --collateral coll.json --policy policy.toml --explain",
             "intaglio verify quote.bin --collateral a.json --collateral b.json --json | jq .tcb_status",
         )
     )(verify)
@@ -54,12 +53,17 @@ def verify(
     lab: Annotated[
         list[Path] | None, typer.Option(metavar="ROOT.pem", help="Also trust the root of this simulated platform.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", "-a", help="Show every check, not only what is remarkable.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show every check as a tree: what was expected, what was found.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON: the whole verdict.")] = False,
 ) -> None:
     """Judge evidence: genuine, accepted, or neither?
 
     Did real hardware make it, what does it run, and how current is the platform?
+
+    FILE may be an SGX or TDX quote, a SEV-SNP report, a Nitro attestation document, a report of Intel's old attestation
+    service, or a local report of SGX; what it is, is found out. --explain shows why it is or is not acceptable.
 
     Without --policy this says whether the evidence is genuine, not whether you should trust what runs. Nothing is
     fetched: a verdict depends on the files you give and on the time, so it is the same on every machine.
@@ -68,6 +72,7 @@ def verify(
     """
     from intaglio.cli.collateral_files import choose, read_collateral_files  # noqa: PLC0415
     from intaglio.cli.inputs import read_pin, read_policy, read_roots  # noqa: PLC0415
+    from intaglio.cli.verdict_facts import format_of  # noqa: PLC0415
     from intaglio.cli.verdict_text import show_verdict  # noqa: PLC0415
     from intaglio.types import UnixTime  # noqa: PLC0415
 
@@ -89,7 +94,8 @@ def verify(
     else:
         if kind is None:
             _say_what_it_is(file, data)
-        show_verdict(verdict, kind=kind, source=f"{file} ({written}, {len(evidence):,} bytes)", every=every)
+        what = None if kind is None else format_of(kind, evidence)
+        show_verdict(verdict, what=what, source=f"{file} ({written}, {len(evidence):,} bytes)", explain=explain)
     raise typer.Exit(_status(verdict))
 
 
@@ -110,11 +116,13 @@ def _judge(
 
 def _say_what_it_is(file: Path, data: bytes) -> None:
     """Whoever took the wrong file is told so."""
-    from intaglio.cli.formats import identify  # noqa: PLC0415
+    from intaglio.cli.formats import guess, identify  # noqa: PLC0415
     from intaglio.errors import Malformed  # noqa: PLC0415
 
-    with suppress(Malformed):
+    try:
         note(f"{file}: {identify(data).kind}, which is no evidence; intaglio inspect shows it")
+    except Malformed:
+        note(f"{file}: {guess(data)}, which is no evidence")
 
 
 def _status(verdict: "Verdict") -> Exit:

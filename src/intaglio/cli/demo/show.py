@@ -7,7 +7,7 @@ from intaglio.cli.console import clean, field, line, moment, table
 from intaglio.cli.demo.hardware import HardwareResult
 from intaglio.cli.demo.model import Result
 from intaglio.cli.demo.play import ATTACKS, Honest, Played
-from intaglio.cli.verdict_text import advisories
+from intaglio.cli.verdict_facts import advisories
 
 __all__ = ["Terminal", "show_summary"]
 

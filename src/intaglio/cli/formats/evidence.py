@@ -98,13 +98,13 @@ def read_collateral(data: bytes) -> Facts:
 
 
 def read_pem(data: bytes) -> Facts:
-    return {"certificates": [_certificate(Certificate.parse(der)) for der in read_pem_chain(data)]}
+    return {"certificates": [_certificate(Certificate.parse(der, serial_zero=True)) for der in read_pem_chain(data)]}
 
 
 def read_der(data: bytes) -> Facts:
     """A certificate or a revocation list."""
     try:
-        return {"certificates": [_certificate(Certificate.parse(data))]}
+        return {"certificates": [_certificate(Certificate.parse(data, serial_zero=True))]}
     except Malformed:
         return _crl(data)
 
