@@ -7,6 +7,7 @@ that came and are nonsense.
 
 import socket
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -17,7 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from intaglio.errors import Malformed, Unavailable
 
-__all__ = ["MAX_BODY", "Endpoint", "Response"]
+__all__ = ["MAX_BODY", "Absent", "Busy", "Endpoint", "Response"]
 
 MAX_BODY = 4 << 20
 """A CRL of 20,000 entries is 0.8 MB, the largest TCB info 0.1 MB; five times the largest."""
@@ -25,9 +26,17 @@ _CHUNK = 64 << 10
 _RETRY_LEAST, _RETRY_MOST = 1, 24 * 3600
 """A server's Retry-After is believed within these seconds."""
 _RETRY_DEFAULT = 30
-_NOT_FOUND, _OK = 404, 200
+_OK, _NOT_MODIFIED, _NOT_FOUND, _TOO_MANY, _NO_SERVICE = 200, 304, 404, 429, 503
 _RETRY_NOT_FOUND = 3600
 """What a collateral service does not have now it will hardly have in a minute."""
+
+
+class Absent(Unavailable):
+    """The service answers, and does not have it (404)."""
+
+
+class Busy(Unavailable):
+    """The service asks us to wait, whatever we want of it (429, or 503 with Retry-After)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,12 @@ class Response:
 
     headers: dict[str, str]
     body: bytes
+
+    @property
+    def validators(self) -> dict[str, str]:
+        """The request headers that ask whether this answer still holds (RFC 9110 §13.1); none if it gave no name."""
+        pairs = (("If-None-Match", "etag"), ("If-Modified-Since", "last-modified"))
+        return {ask: self.headers[name] for ask, name in pairs if name in self.headers}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +77,25 @@ class Endpoint:
             raise ValueError(f"{url}: not http(s)://host[:port][/path]")
         return cls(parts.scheme, parts.hostname, parts.port, parts.path.rstrip("/"), timeout)
 
-    def get(self, target: str) -> Response:
-        """GET base path + `target`. Raises `Unavailable` (with the cause) and `Malformed` (a body too large)."""
+    def get(self, target: str, *, headers: Mapping[str, str] | None = None, known: Response | None = None) -> Response:
+        """GET base path + `target`; `known` is an earlier answer, returned if the service says that it still holds.
+        Raises `Unavailable` (with the cause) and `Malformed` (a body too large)."""
+        validators = known.validators if known is not None else {}
         deadline = monotonic() + self.timeout
         connection = self._connection()
         # A head that drips gets the socket's timeout anew with each line, and can have interim answers without end.
         timer = Timer(self.timeout, _hang_up, (connection,))
         timer.start()
         try:
-            connection.request("GET", self.path + target, headers={"Accept-Encoding": "identity"})
+            asked = {"Accept-Encoding": "identity", **(headers or {}), **validators}
+            connection.request("GET", self.path + target, headers=asked)
             response = connection.getresponse()
+            if response.status == _NOT_MODIFIED and known is not None and validators:
+                return known
             if response.status != _OK:
                 raise self._refusal(target, response)
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            return Response(headers, self._read(target, response, deadline))
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return Response(found, self._read(target, response, deadline))
         except (OSError, HTTPException) as error:
             raise Unavailable(f"{self._label(target)}: {type(error).__name__} {error}") from error
         finally:
@@ -103,11 +123,14 @@ class Endpoint:
         return b"".join(pieces)
 
     def _refusal(self, target: str, response: HTTPResponse) -> Unavailable:
-        retry = _RETRY_NOT_FOUND if response.status == _NOT_FOUND else _RETRY_DEFAULT
+        status = response.status
+        retry = _RETRY_NOT_FOUND if status == _NOT_FOUND else _RETRY_DEFAULT
         asked = response.getheader("Retry-After", "")
         if asked.isdecimal():
             retry = min(max(int(asked[:10]), _RETRY_LEAST), _RETRY_MOST)
-        return Unavailable(f"{self._label(target)}: HTTP {response.status} {response.reason}", retry_after=retry)
+        busy = status == _TOO_MANY or (status == _NO_SERVICE and asked.isdecimal())
+        kind = Busy if busy else Absent if status == _NOT_FOUND else Unavailable
+        return kind(f"{self._label(target)}: HTTP {status} {response.reason}", retry_after=retry)
 
     def _label(self, target: str) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
