@@ -2,11 +2,14 @@
 
 import pytest
 
-from intaglio.sim.world import Lab
-from intaglio.types import UnixTime
+from intaglio.sim.world import DEFAULT_FMSPC, Lab
+from intaglio.types import Tee, UnixTime
+from intaglio.wire.collateral_request import DcapRequest
 
 NOON = UnixTime(1_780_315_200)
 """2026-06-01T12:00:00Z."""
+
+REQUEST = DcapRequest(Tee.SGX, DEFAULT_FMSPC, "platform")
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from intaglio.collateral import cache
+from intaglio.collateral import folder
 from intaglio.sim.pki import DAY
 from intaglio.sim.world import DEFAULT_FMSPC
 from intaglio.types import UnixTime
 from intaglio.wire.collateral import DcapCollateral
-from tests.collateral.conftest import NOON
+from tests.collateral.conftest import NOON, REQUEST
 from tests.collateral.test_cache import Kit, kit, refresh_time
 
 __all__ = ["kit"]
@@ -22,7 +22,7 @@ def test_without_room_on_disk_collateral_still_serves_this_process(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache, "replace_private", full)
+    monkeypatch.setattr(folder, "replace_private", full)
     first = kit.get()
     assert kit.get() is first
     assert kit.service.fetches == 1
@@ -38,7 +38,7 @@ def test_forged_collateral_that_can_not_be_deleted_is_forgotten_all_the_same(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(Path, "unlink", read_only)
-    kit.source.forget(DEFAULT_FMSPC, "platform")
+    kit.source.forget(REQUEST)
     assert "Read-only" in caplog.text
 
 

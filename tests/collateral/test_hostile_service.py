@@ -10,7 +10,7 @@ import pytest
 from intaglio.collateral.http import Endpoint
 from intaglio.errors import Unavailable
 from intaglio.sim.pki import DAY
-from tests.collateral.test_fetch import raw_server
+from tests.collateral.test_pcs import raw_server
 
 
 def test_a_wait_of_five_thousand_digits_is_a_long_one() -> None:

@@ -21,8 +21,9 @@ from intaglio.sim.cpu import LaunchOptions
 from intaglio.sim.draft import launch
 from intaglio.sim.measure import Image, TrustedFile
 from intaglio.sim.world import Lab
-from intaglio.types import UnixTime
+from intaglio.types import Tee, UnixTime
 from intaglio.wire.collateral import DcapCollateral
+from intaglio.wire.collateral_request import CollateralRequest, DcapRequest
 from intaglio.wire.content import Record
 from intaglio.wire.identity import Pin, Suite
 
@@ -71,8 +72,8 @@ class LabSource:
     asked: int = 0
     _made: dict[UnixTime, DcapCollateral] = field(default_factory=dict)
 
-    def get(self, fmspc: str, ca: str, at: UnixTime) -> DcapCollateral:
-        assert (fmspc, ca) == (self.lab.records["alpha"].fmspc, "platform")
+    def get(self, request: CollateralRequest, at: UnixTime) -> DcapCollateral:
+        assert request == DcapRequest(Tee.SGX, self.lab.records["alpha"].fmspc, "platform")
         self.asked += 1
         if self.down:
             raise Unavailable("the lab's PCS is down", retry_after=7)

@@ -1,19 +1,19 @@
-"""Which of several collateral files belongs to a quote."""
+"""Which of several collateral files belongs to a piece of evidence."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from intaglio.cli.failure import Usage
 from intaglio.cli.reading import read_bytes
-from intaglio.collateral.source import freshness, issuing_ca
+from intaglio.collateral.evidence import requests_for
+from intaglio.collateral.freshness import freshness
+from intaglio.collateral.source import fits
 from intaglio.errors import Malformed
 from intaglio.types import UnixTime
-from intaglio.wire.collateral import DcapCollateral, TcbInfo
-from intaglio.wire.dcap import CertificationType, Quote
-from intaglio.wire.pck import PckExtension
-from intaglio.wire.x509 import Certificate, read_pem_chain
+from intaglio.wire.collateral_request import CollateralRequest, DcapRequest
+from intaglio.wire.endorsement import Collateral, parse_collateral
 
-__all__ = ["CollateralFile", "choose", "platform_of", "read_collateral_files"]
+__all__ = ["CollateralFile", "choose", "read_collateral_files", "read_requests"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,64 +21,48 @@ class CollateralFile:
     """One file as it was given."""
 
     path: Path
-    collateral: DcapCollateral
-
-
-@dataclass(frozen=True, slots=True)
-class QuotePlatform:
-    """What a quote says of its platform, unverified: FMSPC as hexadecimal, and the CA that issued its certificate."""
-
-    fmspc: str
-    ca: str
+    collateral: Collateral
 
 
 def read_collateral_files(paths: list[Path]) -> list[CollateralFile]:
-    """Raises `Usage` for a file that is not the nine-field JSON."""
+    """Raises `Usage` for a file that is no collateral."""
     files: list[CollateralFile] = []
     for path in paths:
         try:
-            files.append(CollateralFile(path, DcapCollateral.parse_json(read_bytes(path))))
+            files.append(CollateralFile(path, parse_collateral(read_bytes(path))))
         except Malformed as error:
             raise Usage(f"{path}: not collateral: {error}") from error
     return files
 
 
 def choose(files: list[CollateralFile], evidence: bytes, at: UnixTime) -> CollateralFile | None:
-    """The file that fits the quote's platform best: its FMSPC, its CA, valid at `at`, and the newest of those.
+    """The file that fits the evidence best: its platform, its CA, valid at `at`, and the newest of those.
 
     Nothing here is verified: a file that fits badly is handed on all the same, and the verdict says what is wrong.
     """
-    platform = platform_of(evidence)
-    return max(files, key=lambda file: _fitness(file.collateral, platform, at), default=None)
+    requests = read_requests(evidence)
+    return max(files, key=lambda file: _fitness(file.collateral, requests, at), default=None)
 
 
-def platform_of(evidence: bytes) -> QuotePlatform | None:
-    """None where the bytes are no quote or carry no readable PCK certificate."""
+def read_requests(evidence: bytes) -> tuple[CollateralRequest, ...]:
+    """What the evidence wants; nothing for bytes that are no evidence: whoever verifies them will say so."""
     try:
-        certification = Quote.parse(evidence).certification
-        if certification.kind != CertificationType.PCK_CHAIN:
-            return None
-        for der in read_pem_chain(certification.data):
-            certificate = Certificate.parse(der)
-            if certificate.sgx_extension is not None:
-                extension = PckExtension.parse(certificate.sgx_extension)
-                return QuotePlatform(
-                    extension.fmspc.hex(), "processor" if b"Processor" in certificate.issuer else "platform"
-                )
+        return requests_for(evidence)
     except Malformed:
-        pass  # whoever verifies it will say so
-    return None
+        return ()
 
 
-def _fitness(collateral: DcapCollateral, platform: QuotePlatform | None, at: UnixTime) -> tuple[bool, bool, bool, int]:
+def _fitness(
+    collateral: Collateral, requests: tuple[CollateralRequest, ...], at: UnixTime
+) -> tuple[bool, bool, bool, int]:
     try:
-        info = TcbInfo.parse(collateral.tcb_info)
+        facts = freshness(collateral)
     except Malformed:
         return False, False, False, 0
-    family = platform is not None and info.fmspc.hex() == platform.fmspc
     try:
-        ca = platform is not None and issuing_ca(collateral) == platform.ca
-        valid = info.issue_date <= at <= freshness(collateral).next_update
+        fitting = any(fits(collateral, request) for request in requests)
     except Malformed:
-        ca = valid = False
-    return family, ca, valid, info.issue_date
+        fitting = False
+    family = any(isinstance(request, DcapRequest) and request.fmspc == facts.fmspc for request in requests)
+    valid = all(facts.documents[name].issued <= at for name in facts.dated) and at <= facts.next_update
+    return family, fitting, valid, facts.issued

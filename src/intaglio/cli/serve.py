@@ -135,7 +135,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - 
 def _sources(folder: Path, pcs: str | None, directory: Path | None, *, lab: bool) -> "tuple[CollateralSource, ...]":
     """What was given by hand first, then the service. Intel's, unless told otherwise: it knows no laboratories."""
     from intaglio.collateral.cache import CachedSource  # noqa: PLC0415
-    from intaglio.collateral.fetch import INTEL_PCS, PcsClient  # noqa: PLC0415
+    from intaglio.collateral.pcs import INTEL_PCS, PcsClient  # noqa: PLC0415
     from intaglio.collateral.source import DirectorySource  # noqa: PLC0415
 
     sources: list[CollateralSource] = []
@@ -149,7 +149,7 @@ def _sources(folder: Path, pcs: str | None, directory: Path | None, *, lab: bool
         )
     if pcs is not None or directory is None:
         try:
-            sources.append(CachedSource(PcsClient(INTEL_PCS if pcs is None else pcs), folder / "collateral"))
+            sources.append(CachedSource((PcsClient(INTEL_PCS if pcs is None else pcs),), folder / "collateral"))
         except ValueError as error:
             raise Usage(f"--pcs: {error}") from error
     return tuple(sources)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from intaglio.types import UnixTime
     from intaglio.verify.roots import Roots
     from intaglio.verify.verdict import Verdict
-    from intaglio.wire.collateral import DcapCollateral
+    from intaglio.wire.endorsement import Collateral
 
 __all__ = ["add_to"]
 
@@ -100,7 +100,7 @@ def verify(
 
 
 def _judge(
-    evidence: bytes, collateral: "DcapCollateral | None", at: "UnixTime", roots: "Roots"
+    evidence: bytes, collateral: "Collateral | None", at: "UnixTime", roots: "Roots"
 ) -> "tuple[Verdict, str | None]":
     """The verdict, and the kind of evidence; None for bytes that are no evidence at all, which get a verdict too."""
     from intaglio.errors import Malformed  # noqa: PLC0415

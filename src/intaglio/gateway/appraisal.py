@@ -5,11 +5,14 @@ whether it is wanted, and the terms under which its session may run.
 import hashlib
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from intaglio.collateral.cache import CachedSource
+from intaglio.collateral.evidence import requests_for
+from intaglio.collateral.http import Absent
 from intaglio.collateral.source import CollateralSource
 from intaglio.errors import Malformed, Unavailable
 from intaglio.gateway.config import Misconfigured, Settings
@@ -20,7 +23,7 @@ from intaglio.verify.evidence import Verifier
 from intaglio.verify.policy import Policy
 from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Decision, Verdict
-from intaglio.wire.collateral import DcapCollateral
+from intaglio.wire.collateral_request import CollateralRequest, TcbUpdate
 from intaglio.wire.dcap import Quote
 from intaglio.wire.endorsement import Collateral, parse_collateral
 
@@ -78,22 +81,24 @@ class Appraiser(Protocol):
         time. The binding to the session was proven when it was accepted. Raises `Malformed`."""
 
 
-class _Family(NamedTuple):
-    fmspc: str
-    ca: str
-
-
 class EvidenceAppraiser:
     """The real one: `verify.evidence` under `roots`, and a policy file."""
 
     def __init__(
-        self, roots: Roots, policy: Policy, policy_text: bytes, sources: Sequence[CollateralSource], pin_hash: bytes
+        self,
+        roots: Roots,
+        policy: Policy,
+        policy_text: bytes,
+        sources: Sequence[CollateralSource],
+        pin_hash: bytes,
+        update: TcbUpdate = TcbUpdate.STANDARD,
     ) -> None:
         self._verifier = Verifier(roots)
         self._policy = policy
         self._sources = tuple(sources)
         self._pin_hash = pin_hash
-        self._families: Recent[_Family] = Recent(_PLATFORMS)
+        self._update = update
+        self._requests: Recent[CollateralRequest] = Recent(_PLATFORMS)
         self.policy_text = policy_text
         self.policy_hash = policy.hash
         self.longest_offer_age = max(workload.max_offer_age for workload in policy.workloads)
@@ -105,24 +110,25 @@ class EvidenceAppraiser:
         roots = Roots.production()
         for path in settings.lab_roots:
             roots |= Roots.lab(_read(path, "lab root"))
-        return cls(roots, Policy.parse(text), text, settings.collateral, pin_hash)
+        return cls(roots, Policy.parse(text), text, settings.collateral, pin_hash, settings.tcb_update)
 
     def appraise(self, evidence: bytes, report_data: ReportData, at: UnixTime) -> Appraisal:
         key = _platform_key(evidence)
-        family = self._families.get(key) if key else None
-        verdict: Verdict | None = None
-        if family is None:
-            # Without collateral first: what is not genuine anyway must not make us ask a service about platforms
-            # that a stranger invented.
-            verdict = self._verifier.verify(evidence, None, at)
-            family = _family(verdict)
+        known = self._requests.get(key) if key else None
+        # Without collateral first: what is not genuine anyway must not make us ask a service about platforms
+        # that a stranger invented.
+        verdict = None if known else self._verifier.verify(evidence, None, at)
+        if known:
+            wanted: tuple[CollateralRequest, ...] = (known,)
+        else:
+            wanted = requests_for(evidence, self._update) if verdict and verdict.genuine is None else ()
         collateral = None
-        if family is not None:
-            collateral = self._collateral(family, at)
+        if wanted:
+            request, collateral = self._first_of(wanted, at)
             verdict = self._verifier.verify(evidence, collateral, at)
-            self._check_collateral(verdict, family)
+            self._check_collateral(verdict, request)
             if key and verdict.genuine:
-                self._families.put(key, family)
+                self._requests.put(key, request)
         if verdict is None:
             raise Malformed("evidence", "no verdict")
         verdict = self._policy.appraise(verdict, report_data=report_data, pin_hash=self._pin_hash)
@@ -140,41 +146,40 @@ class EvidenceAppraiser:
         workload = self._policy.workload(verdict.workload)
         return Terms(workload.name, workload.max_session_age, workload.max_offer_age)
 
-    def _collateral(self, family: _Family, at: UnixTime) -> DcapCollateral:
+    def _first_of(self, requests: tuple[CollateralRequest, ...], at: UnixTime) -> tuple[CollateralRequest, Collateral]:
+        """The first request that a source has something for. Raises `Unavailable`. Whoever has to wait for one answer
+        does, before the next is asked for."""
+        *others, last = requests
+        for request in others:
+            with suppress(Absent):
+                return request, self._collateral(request, at)
+        return last, self._collateral(last, at)
+
+    def _collateral(self, request: CollateralRequest, at: UnixTime) -> Collateral:
         """From the first source that has it. Raises `Unavailable`."""
-        problems: list[str] = []
-        retry = _RETRY
+        problems: list[Unavailable | Malformed] = []
         for source in self._sources:
             try:
-                return source.get(family.fmspc, family.ca, at)
-            except Unavailable as error:
-                problems.append(str(error))
-                retry = min(retry, error.retry_after)
-            except Malformed as error:
-                problems.append(str(error))
-        what = "; ".join(problems) or "no source of collateral is configured"
-        _log.warning("no collateral fmspc=%s ca=%s: %s", family.fmspc, family.ca, what)
-        raise Unavailable(f"collateral for {family.fmspc}: {what}", retry_after=max(1, retry))
+                return source.get(request, at)
+            except (Unavailable, Malformed) as error:
+                problems.append(error)
+        what = "; ".join(map(str, problems)) or "no source of collateral is configured"
+        _log.warning("no collateral request=%s: %s", request.key, what)
+        retry = min((error.retry_after for error in problems if isinstance(error, Unavailable)), default=_RETRY)
+        absent = problems and all(isinstance(error, Absent) for error in problems)
+        kind = Absent if absent else Unavailable
+        raise kind(f"collateral for {request}: {what}", retry_after=max(1, min(retry, _RETRY)))
 
-    def _check_collateral(self, verdict: Verdict, family: _Family) -> None:
+    def _check_collateral(self, verdict: Verdict, request: CollateralRequest) -> None:
         """Raises `Unavailable` where the collateral is bad and not the evidence; a cache is told to drop it."""
         bad = [reason.name for reason in verdict.reasons if reason in _COLLATERAL_AT_FAULT]
         if not bad:
             return
-        _log.error("collateral is bad fmspc=%s ca=%s reasons=%s", family.fmspc, family.ca, ",".join(bad))
+        _log.error("collateral is bad request=%s reasons=%s", request.key, ",".join(bad))
         for source in self._sources:
             if isinstance(source, CachedSource):
-                source.forget(family.fmspc, family.ca)
-        raise Unavailable(f"collateral for {family.fmspc} is bad: {', '.join(bad)}", retry_after=_RETRY)
-
-
-def _family(verdict: Verdict) -> _Family | None:
-    """Whose collateral is missing, if that is all that is missing. Only the platform CA's certificates have a
-    platform instance id."""
-    platform = verdict.platform
-    if verdict.genuine is False or platform is None or platform.fmspc is None:
-        return None
-    return _Family(platform.fmspc, "platform" if platform.platform_instance_id else "processor")
+                source.forget(request)
+        raise Unavailable(f"collateral for {request} is bad: {', '.join(bad)}", retry_after=_RETRY)
 
 
 def _platform_key(evidence: bytes) -> bytes | None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from intaglio.collateral.source import CollateralSource
 from intaglio.errors import IntaglioError
+from intaglio.wire.collateral_request import TcbUpdate
 
 __all__ = ["DEFAULT_PORT", "Misconfigured", "Secret", "Settings"]
 
@@ -40,8 +41,9 @@ class Settings:
     """`folder` holds the database, the API token and the lock; it is made (mode 0700) if it is missing.
 
     `secret` opens the keystore file. `policy`: the TOML file. `collateral`: asked in this order, the first that
-    has an answer counts. `lab_roots`: PEM files of simulators' roots; given any, every verdict, session and record
-    is marked as simulated. Times are seconds. `epoch0_limit` None lets enclaves send without ever hearing back.
+    has an answer counts; `tcb_update` says which of Intel's TCB levels. `lab_roots`: PEM files of simulators' roots;
+    given any, every verdict, session and record is marked as simulated. Times are seconds. `epoch0_limit` None lets
+    enclaves send without ever hearing back.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class Settings:
     secret: Secret = field(repr=False)
     policy: Path
     collateral: tuple[CollateralSource, ...] = ()
+    tcb_update: TcbUpdate = TcbUpdate.STANDARD
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     offer_lifetime: int = OFFER_LIFETIME

@@ -35,6 +35,14 @@ class Recent(Generic[V]):
             with suppress(KeyError):
                 self._values.popitem(last=False)
 
+    def pop(self, key: bytes) -> V | None:
+        """Forgets it; returns what it was."""
+        return self._values.pop(key, None)
+
+    def values(self) -> list[V]:
+        """Those of this moment, the most recently used last."""
+        return list(self._values.values())
+
     def clear(self) -> None:
         self._values.clear()
 

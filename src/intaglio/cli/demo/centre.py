@@ -7,7 +7,7 @@ from pathlib import Path
 
 from intaglio.cli.demo.model import DemoFailed
 from intaglio.collateral.cache import CachedSource
-from intaglio.collateral.fetch import PcsClient
+from intaglio.collateral.pcs import PcsClient
 from intaglio.enclave.values import decode
 from intaglio.gateway.config import Settings
 from intaglio.gateway.keystore import KeyFile, Keystore
@@ -98,7 +98,7 @@ def open_centre(
         keystore=identity.keystore,
         secret=identity.key_file,
         policy=policy,
-        collateral=(CachedSource(PcsClient(pcs_url), folder / "collateral"),),
+        collateral=(CachedSource((PcsClient(pcs_url),), folder / "collateral"),),
         port=0,
         lab_roots=() if lab_root is None else (lab_root,),
     )

@@ -4,20 +4,23 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
 from intaglio.collateral import http
-from intaglio.collateral.fetch import INTEL_PCS, PcsClient
 from intaglio.collateral.http import Endpoint
+from intaglio.collateral.pcs import AZURE_THIM, INTEL_PCS, PcsClient
 from intaglio.errors import Malformed, Unavailable
 from intaglio.sim.pcs import Answer
 from intaglio.sim.pcs_http import PcsServer
 from intaglio.sim.world import DEFAULT_FMSPC, Lab
+from intaglio.types import Tee
 from intaglio.wire.collateral import DcapCollateral, EnclaveIdentity, TcbInfo
+from intaglio.wire.collateral_request import DcapRequest, TcbUpdate
 from intaglio.wire.x509 import RevocationList
-from tests.collateral.conftest import NOON
+from tests.collateral.conftest import NOON, REQUEST
 
 
 @contextmanager
@@ -27,8 +30,11 @@ def service(lab: Lab, change: Callable[[str, Answer], Answer] = lambda _, answer
         yield server.url
 
 
-def fetch(url: str, ca: str = "platform", **options: object) -> DcapCollateral:
-    return PcsClient(url, timeout=5, **options).collateral(DEFAULT_FMSPC, ca)  # type: ignore[arg-type]
+def fetch(
+    url: str, ca: str = "platform", update: TcbUpdate = TcbUpdate.STANDARD, **options: str | None
+) -> DcapCollateral:
+    client = PcsClient(url, timeout=5, **options)  # type: ignore[arg-type]
+    return client.fetch(replace(REQUEST, ca=ca, update=update), None, NOON)
 
 
 @pytest.mark.parametrize("ca", ["platform", "processor"])
@@ -51,7 +57,7 @@ def test_requests_are_those_of_the_api(lab: Lab) -> None:
         return answer
 
     with service(lab, note) as url:
-        fetch(url + "/", update="early")
+        fetch(url + "/", update=TcbUpdate.EARLY)
     prefix = "/sgx/certification/v4"
     assert asked == [
         f"{prefix}/tcb?fmspc={DEFAULT_FMSPC}&update=early",
@@ -64,6 +70,10 @@ def test_requests_are_those_of_the_api(lab: Lab) -> None:
 def test_version_3_of_the_api(lab: Lab) -> None:
     with service(lab) as url:
         assert TcbInfo.parse(fetch(url, api="v3").tcb_info).version == 2
+        for beyond in (replace(REQUEST, tee=Tee.TDX), replace(REQUEST, update=TcbUpdate.EARLY)):
+            assert not PcsClient(url, api="v3").serves(beyond)
+            with pytest.raises(ValueError, match="not served by version v3"):
+                PcsClient(url, api="v3").fetch(beyond, None, NOON)
     with pytest.raises(ValueError, match="v3 or v4"):
         PcsClient(url, api="v5")
 
@@ -89,6 +99,7 @@ def test_root_crl_from_a_place_of_its_own(lab: Lab) -> None:
         with pytest.raises(Unavailable, match="rootcacrl: HTTP 404"):
             fetch(url)
     assert PcsClient(INTEL_PCS)._root_crl is not None
+    assert PcsClient(AZURE_THIM + "/sgx/certification/v4/")._root_crl is not None
 
 
 @pytest.mark.parametrize(
@@ -234,4 +245,4 @@ def test_only_plain_http_and_https(url: str) -> None:
 )
 def test_arguments_that_are_not_names_of_the_api(fmspc: str, ca: str) -> None:
     with pytest.raises(ValueError, match="is not a name"):
-        PcsClient("http://127.0.0.1:1").collateral(fmspc, ca)
+        DcapRequest(Tee.SGX, fmspc, ca)
