@@ -13,6 +13,7 @@ import pytest
 from intaglio.sim.pcs import Answer
 from intaglio.wire.collateral_request import SnpRequest
 from intaglio.wire.snp import SnpReport
+from intaglio.wire.snp_fields import Product
 from intaglio.wire.x509 import read_pem_chain
 from tests.conftest import VECTORS, missing
 
@@ -64,15 +65,16 @@ class Chip:
         return read_pem_chain(self.chain)[0]
 
 
-def real_chip(name: str = "trustee-evidence_genoa-genoa-v3-vcek-227a64") -> Chip:
-    """One of the real SNP cases; skips where they are absent."""
+def real_chip(name: str = "trustee-evidence_genoa-genoa-v3-vcek-227a64", *, product: Product | None = None) -> Chip:
+    """One of the real SNP cases, of this `product` where the report does not say; skips where they are absent."""
     folder: Path = VECTORS / "snp" / name
     if not folder.is_dir():
         missing(f"snp/{name}")
     data = (folder / "report.bin").read_bytes()
     report = SnpReport.parse(data)
-    assert report.product is not None
-    request = SnpRequest(report.product, report.chip_id, report.reported_tcb)
+    product = report.product or product
+    assert product is not None
+    request = SnpRequest(product, report.chip_id, report.reported_tcb)
     return Chip(data, request, (folder / "vcek.der").read_bytes(), (folder / "cert_chain.pem").read_bytes())
 
 

@@ -10,8 +10,10 @@ from intaglio.collateral.freshness import freshness
 from intaglio.collateral.source import fits
 from intaglio.errors import Malformed
 from intaglio.types import UnixTime
+from intaglio.verify.evidence import Kind, classify
 from intaglio.wire.collateral_request import CollateralRequest, DcapRequest
 from intaglio.wire.endorsement import Collateral, parse_collateral
+from intaglio.wire.report_key import ReportKey
 
 __all__ = ["CollateralFile", "choose", "read_collateral_files", "read_requests"]
 
@@ -40,8 +42,12 @@ def choose(files: list[CollateralFile], evidence: bytes, at: UnixTime) -> Collat
 
     Nothing here is verified: a file that fits badly is handed on all the same, and the verdict says what is wrong.
     """
-    requests = read_requests(evidence)
-    return max(files, key=lambda file: _fitness(file.collateral, requests, at), default=None)
+    requests, local = read_requests(evidence), _is_local(evidence)
+    return max(
+        files,
+        key=lambda file: (isinstance(file.collateral, ReportKey) == local, _fitness(file.collateral, requests, at)),
+        default=None,
+    )
 
 
 def read_requests(evidence: bytes) -> tuple[CollateralRequest, ...]:
@@ -50,6 +56,14 @@ def read_requests(evidence: bytes) -> tuple[CollateralRequest, ...]:
         return requests_for(evidence)
     except Malformed:
         return ()
+
+
+def _is_local(evidence: bytes) -> bool:
+    """An SGX report is judged by a key of its machine and by nothing else."""
+    try:
+        return classify(evidence)[1] is Kind.SGX_REPORT
+    except Malformed:
+        return False
 
 
 def _fitness(

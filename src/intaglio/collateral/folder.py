@@ -9,18 +9,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from intaglio.collateral.source import read_collateral
 from intaglio.errors import Malformed
 from intaglio.files import replace_private
 from intaglio.wire.collateral_bundle import Entry
 from intaglio.wire.collateral_request import CollateralRequest
+from intaglio.wire.endorsement import Collateral
 
-__all__ = ["EntryFolder"]
+__all__ = ["SUFFIX", "EntryFolder", "read_held"]
 
 MAX_FILE = 16 << 20
 MAX_FILES = 16384
 """As many as a bundle may have: platform families are dozens, chips as many as the fleet has."""
 MAX_BYTES = 512 << 20
-_SUFFIX = ".collateral"
+SUFFIX = ".collateral"
 _LEFTOVER_SECONDS = 3600
 """What a crash left of a replaced file is older than any file that is being written."""
 
@@ -68,14 +70,14 @@ class EntryFolder:
                 _log.warning("cached collateral %s can't be read: %s", path, error)
 
     def _files(self) -> list[Path]:
-        return sorted(self.path.glob(f"*{_SUFFIX}"))
+        return sorted(self.path.glob(f"*{SUFFIX}"))
 
     def _path(self, request: CollateralRequest) -> Path:
-        return self.path / f"{request.key}{_SUFFIX}"
+        return self.path / f"{request.key}{SUFFIX}"
 
     def _make_room(self, newest: Path) -> None:
         """What was written longest ago goes first: an entry in use is written again when it is refreshed."""
-        for leftover in self.path.glob(f".*{_SUFFIX}.*"):
+        for leftover in self.path.glob(f".*{SUFFIX}.*"):
             if _age(leftover) > _LEFTOVER_SECONDS:
                 leftover.unlink(missing_ok=True)
         sizes = {path: (status.st_mtime, status.st_size) for path in self._files() for status in (path.stat(),)}
@@ -93,6 +95,11 @@ def _age(path: Path) -> float:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:  # another process was faster
         return 0
+
+
+def read_held(path: Path) -> Collateral:
+    """What a file holds, be it of a cache (`SUFFIX`) or given by hand. Raises `Malformed`, OSError."""
+    return _read(path).collateral if path.suffix == SUFFIX else read_collateral(path)
 
 
 def _read(path: Path) -> Entry:

@@ -80,7 +80,11 @@ class Freshness:
 
 def freshness(collateral: Collateral) -> Freshness:
     """Reads the dates and numbers. Raises `Malformed` where a part can't be read, a missing CRL of Intel's included."""
-    return _dcap(collateral) if isinstance(collateral, DcapCollateral) else _snp(collateral)
+    if isinstance(collateral, DcapCollateral):
+        return _dcap(collateral)
+    if isinstance(collateral, SnpCollateral):
+        return _snp(collateral)
+    raise Malformed("collateral", "a report key has no dates")
 
 
 def _dcap(collateral: DcapCollateral) -> Freshness:

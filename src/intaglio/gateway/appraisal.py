@@ -23,7 +23,7 @@ from intaglio.verify.evidence import Verifier
 from intaglio.verify.policy import Policy
 from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Decision, Verdict
-from intaglio.wire.collateral_request import CollateralRequest, TcbUpdate
+from intaglio.wire.collateral_request import CollateralRequest, SnpRequest, TcbUpdate
 from intaglio.wire.dcap import Quote
 from intaglio.wire.endorsement import Collateral, parse_collateral
 
@@ -34,6 +34,11 @@ _COLLATERAL_AT_FAULT = frozenset((
     Reason.CRL_SIGNATURE, Reason.TCB_INFO_SIGNATURE, Reason.QE_IDENTITY_SIGNATURE,
 ))  # fmt: skip
 """What our own sources got wrong: no reason to send an honest enclave away for good."""
+_CERTIFICATES_AT_FAULT = _COLLATERAL_AT_FAULT | {
+    Reason.CERTIFICATE_CHAIN, Reason.CERTIFICATE_CONSTRAINTS, Reason.CERTIFICATE_ROLE, Reason.ROOT_UNTRUSTED,
+    Reason.VEK_EXTENSIONS, Reason.TCB_MISMATCH,
+}  # fmt: skip
+"""The same for AMD's certificates, which no report carries."""
 _RETRY = 60
 _PLATFORMS = 4096
 
@@ -172,7 +177,8 @@ class EvidenceAppraiser:
 
     def _check_collateral(self, verdict: Verdict, request: CollateralRequest) -> None:
         """Raises `Unavailable` where the collateral is bad and not the evidence; a cache is told to drop it."""
-        bad = [reason.name for reason in verdict.reasons if reason in _COLLATERAL_AT_FAULT]
+        at_fault = _CERTIFICATES_AT_FAULT if isinstance(request, SnpRequest) else _COLLATERAL_AT_FAULT
+        bad = [reason.name for reason in verdict.reasons if reason in at_fault]
         if not bad:
             return
         _log.error("collateral is bad request=%s reasons=%s", request.key, ",".join(bad))

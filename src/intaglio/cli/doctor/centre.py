@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from intaglio.cli.doctor.finding import Finding, good, problem, warning
-from intaglio.collateral.source import freshness, read_collateral
+from intaglio.collateral.folder import SUFFIX, read_held
+from intaglio.collateral.freshness import freshness
 from intaglio.errors import Malformed
 from intaglio.gateway.config import Misconfigured, Secret
 from intaglio.gateway.keystore import Keystore
@@ -113,16 +114,18 @@ def _collateral(folder: Path, at: UnixTime) -> Iterator[Finding]:
             "nothing, if this gateway is new",
         )  # fmt: skip
         return
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted((*folder.glob("*.json"), *folder.glob(f"*{SUFFIX}"))):
         try:
-            facts = freshness(read_collateral(path))
+            facts = freshness(read_held(path))
         except (Malformed, OSError) as error:
             yield problem(
                 f"collateral {path}", str(error), "evidence of this platform can't be judged", "fetch it again"
             )
             continue
-        left, age = facts.next_update - at, (at - facts.tcb_info.issued) / _DAY
-        shown = f"FMSPC {facts.fmspc}, TCB info {age:,.0f} days old, evaluation number {facts.tcb_info.number}"
+        left, age = facts.next_update - at, (at - facts.issued) / _DAY
+        shown = f"certificates of an SNP chip, issued {age:,.0f} days ago"
+        if facts.fmspc is not None:
+            shown = f"FMSPC {facts.fmspc}, TCB info {age:,.0f} days old, evaluation number {facts.evaluation_number}"
         if left < 0:
             yield problem(
                 f"collateral {path}", f"{shown}; expired {-left / _DAY:,.1f} days ago",
