@@ -409,6 +409,61 @@ class Reason(Enum):
         "its CONFIGID, CONFIGSVN or attributes differ from those in the policy",
         _HOST, False, "start the enclave with the configuration that the policy names",
     )  # fmt: skip
+    WRONG_MODULE = Explanation(
+        "the TDX module is not one that the policy names",
+        "the platform's owner loaded another release of the module, or another vendor's",
+        _OWNER, False, "load a module that the policy names, or add this one's measurement after reading about it",
+    )  # fmt: skip
+    TDX_MODULE_TOO_OLD = Explanation(
+        "the TDX module or the firmware below it is older than the policy's min_tee_tcb_svn",
+        "the trust domain was launched before the platform was updated, or the platform was not updated",
+        _OWNER, False, "update the platform, then launch the trust domain again",
+    )  # fmt: skip
+    SEPT_VE_ENABLED = Explanation(
+        "the trust domain runs without SEPT_VE_DISABLE",
+        "its host launched it so that taking a page away raises an exception in it, which its kernel may not expect",
+        _HOST, False, "launch the trust domain with SEPT_VE_DISABLE, or use a cloud that does",
+    )  # fmt: skip
+    GUEST_POLICY = Explanation(
+        "the guest was launched with a guest policy that allows what the data centre's policy does not",
+        "its GUEST_POLICY allows SMT or CXL, lacks a protection, or demands an older firmware ABI than was wanted",
+        _HOST, False, "launch the guest with the guest policy that the data centre's policy names",
+    )  # fmt: skip
+    WRONG_VMPL = Explanation(
+        "the report was requested from another privilege level of the guest than the policy names",
+        "software at another VMPL asked, such as a kernel below a paravisor, or the hypervisor itself",
+        _HOST, False, "ask for the report from the level that the policy names, or name the level that is meant",
+    )  # fmt: skip
+    WRONG_GUEST = Explanation(
+        "the report is about another instance of the guest than the policy names",
+        "the guest was launched again, which gives it a new report id",
+        _HOST, False, "name the report id of the instance that is meant",
+    )  # fmt: skip
+    FIRMWARE_TOO_OLD = Explanation(
+        "the platform's firmware is older than the policy's minimum",
+        "boot loader, secure firmware or microcode of the platform are behind, or were when the guest was launched",
+        _OWNER, False, "update the platform's firmware, then launch the guest again",
+    )  # fmt: skip
+    FIRMWARE_PROVISIONAL = Explanation(
+        "the platform runs firmware that its owner has not committed to",
+        "an update that is on trial: the platform can still go back to what it had before",
+        _OWNER, False, "commit the firmware (SNP_COMMIT)",
+    )  # fmt: skip
+    SIGNING_KEY = Explanation(
+        "the report is signed by another kind of key than the policy names",
+        "a VLEK, which the cloud holds and which is the same on many chips, in place of a chip's own VCEK, or reverse",
+        _OWNER, False, "let the platform sign with the key that the policy names, or name the other one",
+    )  # fmt: skip
+    REVOCATION_UNKNOWN = Explanation(
+        "no revocation list was consulted, and the policy demands one",
+        "the collateral was supplied without the vendor's list, which is optional",
+        _DC, True, "fetch the revocation list and supply it with the collateral",
+    )  # fmt: skip
+    MIGRATABLE_GUEST = Explanation(
+        "the guest may be migrated to another platform",
+        "it was launched as migratable, with an agent that may move it to a machine that nobody has judged",
+        _HOST, False, "launch the guest without migration",
+    )  # fmt: skip
     DEBUG_ENCLAVE = Explanation(
         "the enclave runs in debug mode",
         "the host launched it with the debug attribute, which lets it read and write the enclave's memory",

@@ -105,7 +105,7 @@ def test_a_missing_rule_is_an_error(key: str) -> None:
         ("advisories", '["*"]'), ("advisories", "[615]"), ("min_tcb_evaluation_number", "-1"),
         ("min_tcb_evaluation_number", "true"), ("min_tcb_evaluation_number", '"17"'), ("max_session_age", "3600"),
         ("max_session_age", '"0s"'), ("max_session_age", '"1w"'), ("max_offer_age", '"none"'), ("heartbeat", '"never"'),
-        ("heartbeat", "60"), ("pin", '"host_data"'), ("pin", '"pcr:8"'), ("pin", "false"), ("tee", '"tdx"'),
+        ("heartbeat", "60"), ("pin", '"host_data"'), ("pin", '"pcr:8"'), ("pin", "false"), ("tee", '"sev"'),
         ("tee", '"SGX"'), ("name", '""'), ("name", '"a b"'), ("name", "7"), ("dangerous_allow_debug", "false"),
         ("dangerous_allow_privileged", "1"), ("config_id", '"00"'), ("min_config_svn", "65536"),
         ("attributes", f'"{"00" * 16}"'), ("attributes_mask", f'"{"00" * 16}"'), ("smt", "true"),

@@ -14,14 +14,17 @@ from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
 from intaglio.verify.ledger import Ledger, Step
 from intaglio.verify.rules.common import PIN, REPORT_DATA
+from intaglio.verify.rules.nitro import NITRO
 from intaglio.verify.rules.rule import MEASURED, Case, PinField, Rule, RuleSet
 from intaglio.verify.rules.sgx import SGX
+from intaglio.verify.rules.snp import SNP
+from intaglio.verify.rules.tdx import TDX
 from intaglio.verify.verdict import Identity, Verdict
 from intaglio.wire.cbor import Value
 
 __all__ = ["RULE_SETS", "Binding", "Pin", "Workload"]
 
-RULE_SETS: dict[Tee, RuleSet[Any]] = {each.tee: each for each in (SGX,)}
+RULE_SETS: dict[Tee, RuleSet[Any]] = {each.tee: each for each in (SGX, TDX, SNP, NITRO)}
 """What can be judged."""
 
 _PIN_SIZE = 32

@@ -10,14 +10,14 @@ from intaglio.verify.ledger import Group, Step
 from intaglio.verify.rules.extent import Extent, Named
 from intaglio.verify.rules.rule import Case, Rule
 from intaglio.verify.rules.table import Table, true
-from intaglio.verify.verdict import Identity
+from intaglio.verify.verdict import Identity, Platform
 from intaglio.wire.cbor import Value
 
 __all__ = ["PIN", "REPORT_DATA", "Debug", "Platforms", "read_common"]
 
 REPORT_DATA = Step("32", "report data", "the hash that binds this session", Group.POLICY)
 PIN = Step("policy", "pin", "the hash of this data centre's pinned keys, where the policy says", Group.POLICY)
-PLATFORMS = Step("policy", "platform allowed", "a PPID or platform instance id that the policy lists", Group.POLICY)
+PLATFORMS = Step("policy", "platform allowed", "a platform that the policy lists", Group.POLICY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,7 @@ class Platforms(Rule[Identity]):
     allowed: frozenset[str] | None
 
     def check(self, case: Case[Identity]) -> str:
-        platform = case.verdict.platform
-        ids = list(platform.ids) if platform else []
+        ids = _ids(case.verdict.platform)
         if self.allowed is not None and self.allowed.isdisjoint(ids):
             raise Rejected(Reason.PLATFORM_NOT_ALLOWED, expected=sorted(self.allowed), found=ids)
         return f"{', '.join(ids)}{' (any is allowed)' if self.allowed is None else ''}"
@@ -71,6 +70,14 @@ class Platforms(Rule[Identity]):
 
     def canonical(self) -> Value:
         return None if self.allowed is None else sorted(self.allowed)
+
+
+def _ids(platform: Platform | None) -> list[str]:
+    """What a machine may be listed by. A Nitro module id begins with the instance's, which names all its enclaves."""
+    if platform is None:
+        return []
+    instance, enclave, _ = (platform.module_id or "").partition("-enc")
+    return [*platform.ids, *([instance] if enclave else [])]
 
 
 def read_common(

@@ -19,7 +19,8 @@ Body = TypeVar("Body")
 
 @dataclass(frozen=True)
 class BytesField(Generic[Body]):
-    """A field of `size` bytes. `reason` is given where it is not what the table names."""
+    """A field of `size` bytes. `reason` is given where it is not what the table names. `signer`: it is all zero where
+    nobody signed, so that a table must not name that."""
 
     key: str
     step: Step
@@ -27,10 +28,11 @@ class BytesField(Generic[Body]):
     size: int
     read: Callable[[Body], bytes]
     reason: Reason
+    signer: bool = False
 
     def listed(self, table: Table) -> Rule[Body]:
         """Mandatory: a list of values."""
-        return self._rule(table.take(self.key, references(self.size), References(())))
+        return self._rule(table.take(self.key, self._values, References(())))
 
     def one(self, table: Table) -> Rule[Body]:
         """Mandatory: one value, or a list."""
@@ -57,7 +59,13 @@ class BytesField(Generic[Body]):
         return OneOf(self.key, self.step, self.name, self.read, values, self.reason)
 
     def _some(self, value: object) -> References:
-        return references(self.size)([value] if isinstance(value, str | dict) else value)
+        return self._values([value] if isinstance(value, str | dict) else value)
+
+    def _values(self, value: object) -> References:
+        found = references(self.size)(value)
+        if self.signer and bytes(self.size) in found.values:
+            raise ValueError("all zero is what an image has that nobody signed")
+        return found
 
 
 @dataclass(frozen=True)

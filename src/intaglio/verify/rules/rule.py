@@ -21,7 +21,10 @@ from intaglio.wire.cbor import Value
 if TYPE_CHECKING:
     from intaglio.verify.rules.table import Table
 
-__all__ = ["MEASURED", "AtLeast", "Case", "Exactly", "Masked", "OneOf", "PinField", "Rule", "RuleSet", "Rules"]
+__all__ = [
+    "MEASURED", "AtLeast", "Case", "Exactly", "Forbidden", "Is", "Masked", "OneOf", "PinField", "Reaches", "Rule",
+    "RuleSet", "Rules", "Unchecked",
+]  # fmt: skip
 
 Body = TypeVar("Body")
 """What the evidence says is running: a report of one format."""
@@ -180,6 +183,129 @@ class Masked(Rule[Body]):
 
     def canonical(self) -> Value:
         return [self.value, self.mask]
+
+
+@dataclass(frozen=True, slots=True)
+class Reaches(Rule[Body]):
+    """Every one of several numbers reaches its minimum. A number that the evidence does not have is 0."""
+
+    name: str
+    read: Callable[[Body], Mapping[str, int]]
+    minimum: Mapping[str, int]
+    reason: Reason
+
+    def check(self, case: Case[Body]) -> str:
+        found = self.read(case.identity)
+        short = {each: found.get(each, 0) for each, least in self.minimum.items() if found.get(each, 0) < least}
+        if short:
+            expected = {each: self.minimum[each] for each in short}
+            raise Rejected(self.reason, expected=f"{self.name} {_pairs(expected)}", found=_pairs(short))
+        return f"{self.name} {_pairs(found)}"
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.name} of at least {_pairs(self.minimum)}"
+
+    @property
+    def extent(self) -> Extent:
+        return Floor(self.minimum)
+
+    def canonical(self) -> Value:
+        return {name: least for name, least in self.minimum.items()}  # noqa: C416 - of `Value`, not of `int`
+
+
+@dataclass(frozen=True, slots=True)
+class Is(Rule[Body]):
+    """Something is so, or is not so."""
+
+    name: str
+    read: Callable[[Body], bool]
+    wanted: bool
+    reason: Reason
+
+    def check(self, case: Case[Body]) -> str:
+        found = self.read(case.identity)
+        if found is not self.wanted:
+            raise Rejected(self.reason, expected=self.sentence, found=_yes(self.name, found))
+        return self.sentence
+
+    @property
+    def sentence(self) -> str:
+        return _yes(self.name, self.wanted)
+
+    @property
+    def extent(self) -> Extent:
+        return Named(frozenset((self.sentence,)))
+
+    def canonical(self) -> Value:
+        return self.wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden(Rule[Body]):
+    """Something is not so, unless the table allows it by name. `harm` says what that gives away; None: little."""
+
+    name: str
+    read: Callable[[Body], bool]
+    allowed: bool
+    reason: Reason
+    harm: str | None
+
+    def check(self, case: Case[Body]) -> str:
+        found = self.read(case.identity)
+        if found and not self.allowed:
+            raise Rejected(self.reason, expected=_yes(self.name, wanted=False), found=self.name)
+        return f"{self.name}, allowed by {self.key}" if found else _yes(self.name, wanted=False)
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.name} or not" if self.allowed else _yes(self.name, wanted=False)
+
+    @property
+    def extent(self) -> Extent:
+        return Named(frozenset((self.name,) if self.allowed else ()))
+
+    @property
+    def danger(self) -> str | None:
+        return f"{self.key}: {self.harm}" if self.allowed and self.harm else None
+
+    def canonical(self) -> Value:
+        return self.allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Unchecked(Rule[Body]):
+    """Something that a table must judge, or say by an ugly name that it does not."""
+
+    name: str
+    harm: str
+
+    def check(self, case: Case[Body]) -> str:
+        del case
+        return f"{self.name} is allowed"
+
+    @property
+    def sentence(self) -> str:
+        return self.name
+
+    @property
+    def extent(self) -> None:
+        return None
+
+    @property
+    def danger(self) -> str | None:
+        return f"{self.key}: {self.harm}"
+
+    def canonical(self) -> Value:
+        return True
+
+
+def _yes(name: str, wanted: bool) -> str:
+    return name if wanted else f"not {name}"
+
+
+def _pairs(numbers: Mapping[str, int]) -> str:
+    return " ".join(f"{name} {value}" for name, value in numbers.items())
 
 
 class PinField(NamedTuple, Generic[Body]):

@@ -10,7 +10,18 @@ from typing import TypeVar
 from intaglio.types import UnixTime
 from intaglio.verify.rules.reference import ALWAYS, FOREVER, Reference, References
 
-__all__ = ["Table", "duration", "hexadecimal", "instant", "items", "number", "references", "true", "window"]
+__all__ = [
+    "Table",
+    "duration",
+    "hexadecimal",
+    "instant",
+    "items",
+    "number",
+    "permitted",
+    "references",
+    "true",
+    "window",
+]
 
 T = TypeVar("T")
 
@@ -60,16 +71,69 @@ class Table:
             self.problem(key, str(error))
             return default
 
+    def below(self, key: str, *, optional: bool = False) -> "Below":
+        """The table inside this one under `key`; its keys are named `key.name` in problems and in the policy's hash."""
+        if key not in self._left:
+            if not optional:
+                self.problem(key, "missing")
+            return Below({}, key, self, given=False)
+        value = self._left.pop(key)
+        if not isinstance(value, dict):
+            self.problem(key, "expected a table, such as { name = value }")
+            return Below({}, key, self, given=False)
+        return Below(value, key, self, given=True)
+
     def end(self, hints: Mapping[str, str]) -> None:
         """What is left is unknown; `hints` say what was probably meant."""
         for key in sorted(self._left):
             self.problem(key, f"unknown key{f': {hints[key]}' if key in hints else ''}")
 
 
+class Below:
+    """A table inside a table. Where it is missing itself, nothing is said of the keys that it would have to have."""
+
+    def __init__(self, values: dict[str, object], prefix: str, table: Table, *, given: bool) -> None:
+        self.given = given
+        self._left = dict(values)
+        self._prefix = prefix
+        self._table = table
+
+    def key(self, name: str) -> str:
+        return f"{self._prefix}.{name}"
+
+    def has(self, name: str) -> bool:
+        return name in self._left
+
+    def take(self, name: str, read: Callable[[object], T], default: T) -> T:
+        if self.given and name not in self._left:
+            self._table.problem(self.key(name), "missing")
+        return self.maybe(name, read, default)
+
+    def maybe(self, name: str, read: Callable[[object], T], default: T) -> T:
+        if name not in self._left:
+            return default
+        try:
+            return read(self._left.pop(name))
+        except ValueError as error:
+            self._table.problem(self.key(name), str(error))
+            return default
+
+    def end(self, hints: Mapping[str, str]) -> None:
+        for name in sorted(self._left):
+            self._table.problem(self.key(name), f"unknown key{f': {hints[name]}' if name in hints else ''}")
+
+
 def true(value: object) -> bool:
     if value is not True:
         raise ValueError("expected true; leave the key out otherwise")
     return True
+
+
+def permitted(value: object) -> bool:
+    """`false`, which is what leaving the key out means, or `"any"`."""
+    if value is not False and value != "any":
+        raise ValueError("expected false or 'any'")
+    return value == "any"
 
 
 def hexadecimal(size: int) -> Callable[[object], bytes]:
