@@ -164,7 +164,10 @@ def _check_validity(vek: Vek, at: UnixTime, ledger: Ledger) -> UnixTime | None:
 def _check_endorsed(report: SnpReport, certified: VekExtensions, ledger: Ledger) -> None:
     """Checks S17 to S20: the certificate is for this report's key, product, chip and TCB version."""
     ledger.run(KEY_KIND, lambda: _check_key_kind(report, certified))
-    ledger.run(CERTIFIED_PRODUCT, lambda: _check_product(report, certified.product))
+    if report.cpuid is not None and report.product is None:
+        ledger.skip(CERTIFIED_PRODUCT, "not run: the report's product is not known here")
+    else:
+        ledger.run(CERTIFIED_PRODUCT, lambda: _check_product(report, certified.product))
     ledger.run(CHIP_ID, lambda: _check_chip_id(report, certified))
     if report.reported_tcb == certified.tcb:
         ledger.ok(TCB, certified.tcb)

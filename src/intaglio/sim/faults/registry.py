@@ -2,22 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from intaglio.reasons import Reason
 from intaglio.sim.draft import Draft
 
-__all__ = ["FAULTS", "Fault", "fault"]
+__all__ = ["FAULTS", "Fault", "FaultOf", "Registry", "fault"]
+
+D = TypeVar("D")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FaultOf(Generic[D]):
     """One attack or accident. `reason`: why a verifier must refuse; `by_policy`: genuine, and refused by a
     sound policy."""
 
     name: str
     reason: Reason
     by_policy: bool
-    apply: Callable[[Draft], None]
+    apply: Callable[[D], None]
     also: tuple[Reason, ...] = ()
     """What else the same change breaks."""
 
@@ -27,20 +30,26 @@ class Fault:
         return (self.apply.__doc__ or "").strip()
 
 
-FAULTS: dict[str, Fault] = {}
-"""Every fault by its name, in the order of the modules."""
+class Registry(dict[str, FaultOf[D]]):
+    """The faults of one kind of draft by their names, in the order of the modules."""
+
+    def fault(
+        self, reason: Reason, *, by_policy: bool = False, also: tuple[Reason, ...] = ()
+    ) -> Callable[[Callable[[D], None]], Callable[[D], None]]:
+        """Registers a function under its own name."""
+
+        def register(function: Callable[[D], None]) -> Callable[[D], None]:
+            name = function.__name__
+            if name in self:
+                raise ValueError(f"two faults named {name}")
+            self[name] = FaultOf(name, reason, by_policy, function, also)
+            return function
+
+        return register
 
 
-def fault(
-    reason: Reason, *, by_policy: bool = False, also: tuple[Reason, ...] = ()
-) -> Callable[[Callable[[Draft], None]], Callable[[Draft], None]]:
-    """Registers a function under its own name."""
+Fault = FaultOf[Draft]
+FAULTS: Registry[Draft] = Registry()
+"""Of quotes."""
 
-    def register(function: Callable[[Draft], None]) -> Callable[[Draft], None]:
-        name = function.__name__
-        if name in FAULTS:
-            raise ValueError(f"two faults named {name}")
-        FAULTS[name] = Fault(name, reason, by_policy, function, also)
-        return function
-
-    return register
+fault = FAULTS.fault
