@@ -65,6 +65,18 @@ def test_evidence_without_collateral_is_undecidable(case: Path | None) -> None:
     assert ran.json["genuine"] is None
 
 
+def test_a_nitro_document_is_judged_as_of_its_time() -> None:
+    found = [case for case in vector_cases("nitro") if case.name.startswith("dstack")]
+    if not found:
+        missing("vectors of nitro")
+    document = found[0] / "attestation_doc.cbor"
+    ran = run("verify", document, "--json", "--at", json.loads((found[0] / "case.json").read_bytes())["time"])
+    assert (ran.status, ran.json["tee"], ran.json["genuine"]) == (0, "nitro", True)
+    assert ran.json["kind"] == "Nitro attestation document"
+    ran = run("verify", document, "--json")
+    assert (ran.status, ran.json["reasons"]) == (1, ["CERTIFICATE_EXPIRED"])
+
+
 @pytest.fixture(scope="module")
 def evidence(lab_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Honest evidence of a lab, its collateral, and the policy that accepts it."""
