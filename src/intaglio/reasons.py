@@ -355,6 +355,36 @@ class Reason(Enum):
         "a field of it, such as a register or the report data, was edited, or it carries another one's certificate",
         _HOST, False, "deliver the document exactly as it was made; otherwise treat the host as hostile",
     )  # fmt: skip
+    DOCUMENT_UNSIGNED = Explanation(
+        "the report came without its signature and its signing certificates",
+        "an archive kept the body of the attestation service's answer, and not the headers beside it",
+        _HOST, False, "put the two headers of that answer beside the body; without them it proves nothing",
+    )  # fmt: skip
+    ATTESTATION_KEY_REVOKED = Explanation(
+        "the key that signed the quote was revoked",
+        "Intel's attestation service found it on a revocation list, usually because it was extracted from its platform",
+        _OWNER, False, "take the platform out of use; look at everything it ever sent",
+    )  # fmt: skip
+    REVOCATION_UNDECIDED = Explanation(
+        "the attestation service could not say whether the quote's key is revoked",
+        "the quote was made with an old signature revocation list (SIGRL_VERSION_MISMATCH)",
+        _HOST, False, "look for a report on a later quote of the same platform; the service can't be asked any more",
+    )  # fmt: skip
+    SERVICE_ENDED = Explanation(
+        "the report is dated after the end of the service that makes such reports",
+        "Intel's attestation service for EPID ended on 2 April 2025; its signing key should sign nothing since",
+        _HOST, False, "treat the report as forged with a stolen key",
+    )  # fmt: skip
+    EPID_QUOTE = Explanation(
+        "an EPID quote can't be judged by anybody any more",
+        "only Intel's attestation service could, and it ended on 2 April 2025; the quote is encrypted to it",
+        _HOST, False, "judge the report that the service made of this quote; for new evidence use ECDSA quotes (DCAP)",
+    )  # fmt: skip
+    REPORT_MAC = Explanation(
+        "the local report's MAC does not hold under this report key",
+        "the report was altered, made for another enclave, or made on another processor",
+        _HOST, False, "make the report on this machine, with the target information of the enclave that checks it",
+    )  # fmt: skip
     EVIDENCE_TIMESTAMP = Explanation(
         "the evidence names a time at which its signing certificate was not valid",
         "the signing key was used outside its certificate's life, which the vendor's own service never does",

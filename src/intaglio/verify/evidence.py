@@ -9,15 +9,19 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from intaglio.errors import Malformed
-from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
 from intaglio.verify.dcap import DcapVerifier
-from intaglio.verify.ledger import Group, Ledger, Step
+from intaglio.verify.epid import EpidVerifier
+from intaglio.verify.ias import IasVerifier
+from intaglio.verify.local_report import LocalReportVerifier
 from intaglio.verify.nitro import NitroVerifier
 from intaglio.verify.roots import Roots
 from intaglio.verify.snp import SnpVerifier
-from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
+from intaglio.verify.verdict import Verdict
 from intaglio.wire.endorsement import Collateral
+from intaglio.wire.epid import EPID_BODY_SIZE
+from intaglio.wire.ias import looks_like_ias
+from intaglio.wire.sgx import LOCAL_REPORT_SIZE, REPORT_BODY_SIZE
 from intaglio.wire.snp import SNP_REPORT_SIZE, VERSIONS
 
 __all__ = ["Detected", "Kind", "Verifier", "classify", "detect"]
@@ -25,15 +29,12 @@ __all__ = ["Detected", "Kind", "Verifier", "classify", "detect"]
 MAX_EVIDENCE_TEXT = 1024 * 1024
 """The longest evidence we know is 32 kB; as text, with room for white space, still far below this."""
 
-_EPID_QUOTE_SIZE = 436
 _NITRO_PREFIXES = (b"\x84\x44\xa1\x01", b"\xd2\x84\x44\xa1\x01")
 _TEE_TYPES = {b"\x00\x00\x00\x00": Tee.SGX, b"\x81\x00\x00\x00": Tee.TDX}
 
-FORMAT = Step("1", "evidence format", "a kind of evidence that can be judged", Group.FORMAT)
-
 
 class Kind(Enum):
-    """The formats that can be told apart; not each of them can be judged so far."""
+    """The formats that can be told apart."""
 
     ECDSA_QUOTE = "ECDSA quote"
     EPID_QUOTE = "EPID quote"
@@ -71,12 +72,12 @@ def classify(raw: bytes) -> tuple[Tee, Kind]:
         return Tee.NITRO, Kind.NITRO_DOCUMENT
     if version in (3, 4, 5) and second != b"\0\0" and raw[4:8] in _TEE_TYPES:
         return _TEE_TYPES[raw[4:8]], Kind.ECDSA_QUOTE
-    if len(raw) >= _EPID_QUOTE_SIZE and version in (1, 2) and raw[2:4] in (b"\0\0", b"\1\0"):
+    if len(raw) > EPID_BODY_SIZE and version in (1, 2) and raw[2:4] in (b"\0\0", b"\1\0"):
         return Tee.SGX, Kind.EPID_QUOTE
-    if len(raw) in (384, 432):
-        return Tee.SGX, Kind.SGX_REPORT
-    if raw.lstrip()[:1] == b"{" and b'"isvEnclaveQuoteBody"' in raw:
+    if looks_like_ias(raw):
         return Tee.SGX, Kind.IAS_REPORT
+    if len(raw) in (REPORT_BODY_SIZE, LOCAL_REPORT_SIZE):
+        return Tee.SGX, Kind.SGX_REPORT
     raise Malformed("evidence", "no kind of evidence that is known here")
 
 
@@ -96,27 +97,14 @@ class Verifier:
             Kind.ECDSA_QUOTE: DcapVerifier(roots),
             Kind.SNP_REPORT: SnpVerifier(roots),
             Kind.NITRO_DOCUMENT: NitroVerifier(roots),
+            Kind.IAS_REPORT: IasVerifier(roots),
+            Kind.SGX_REPORT: LocalReportVerifier(),
+            Kind.EPID_QUOTE: EpidVerifier(),
         }
 
     def verify(self, evidence: bytes, collateral: Collateral | None, at: UnixTime) -> Verdict:
         """Judges raw evidence as of the time `at`. Raises `Malformed` if it is no known kind of evidence."""
-        tee, kind = classify(evidence)
-        known = self._formats.get(kind)
-        return known.verify(evidence, collateral, at) if known else _unsupported(tee, kind, evidence, at)
-
-
-def _unsupported(tee: Tee, kind: Kind, evidence: bytes, at: UnixTime) -> Verdict:
-    ledger = Ledger()
-    ledger.undecidable(FORMAT, Reason.UNSUPPORTED_EVIDENCE, kind.value)
-    procedure = (FORMAT,)
-    return issue(
-        tee=tee,
-        genuine=ledger.genuine(frozenset(procedure)),
-        reasons=ledger.reasons(procedure),
-        checks=Checks(lambda: ledger.render(procedure)),
-        evidence_hash=evidence_hash(evidence),
-        at=at,
-    )
+        return self._formats[classify(evidence)[1]].verify(evidence, collateral, at)
 
 
 def _decode_text(data: bytes) -> bytes:

@@ -27,6 +27,7 @@ class Vendor(Enum):
     AMD_GENOA = "ARK-Genoa"
     AMD_TURIN = "ARK-Turin"
     AWS_NITRO = "aws.nitro-enclaves"
+    INTEL_IAS = "Intel SGX Attestation Report Signing CA"
 
 
 _PINNED = {
@@ -36,6 +37,7 @@ _PINNED = {
     Vendor.AMD_GENOA: "429a69c9422aa258ee4d8db5fcda9c6470ef15f8cd5a9cebd6cbc7d90b863831",
     Vendor.AMD_TURIN: "4f125410563a2ab9a50356f9243f6fe0b6f73de98603f53f90339c70e9d7ad08",
     Vendor.AWS_NITRO: "f2caf5ecc6190b4a8399b78bc58a2bbcd0382375db8a1bfd78a82743874fd225",
+    Vendor.INTEL_IAS: "a9beeb83bb1222c108b436bdd82334e5cf380d61039dae11db95272343850394",
 }
 """SHA-256 of the root's SubjectPublicKeyInfo (DER): `openssl x509 -pubkey -noout | openssl pkey -pubin -outform DER |
 sha256sum`."""

@@ -147,7 +147,7 @@ def looks_like_ias(data: bytes) -> bool:
     """Whether these bytes are meant to be a report, with its signature or without. It promises nothing of the rest."""
     start = data[:MAX_REPORT].lstrip(_WHITE)
     if not start.startswith(b"{"):
-        return _SIGNATURE_HEADER in start.lower() and _HEADERS.match(start) is not None
+        return _HEADERS.match(start) is not None and _SIGNATURE_HEADER in start.lower()
     names = {name.lower().decode("ascii") for name in _NAME.findall(start)}
     return "isvenclavequotebody" in names or all(names & part for part in (_BODY, _SIGNATURE, _CERTIFICATES))
 
