@@ -6,7 +6,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.setup-stamp
 
-.PHONY: setup demo test check format lint types imports bench clean
+# Seconds for each target of `make fuzz`.
+FUZZ_SECONDS ?= 30
+
+.PHONY: setup demo test check format lint types imports bench fuzz clean
 
 setup: $(STAMP)
 
@@ -36,6 +39,12 @@ check: format lint types imports test
 
 bench: setup
 	@$(BIN)/python -m benchmarks
+
+# Coverage-guided fuzzing of every reader and of verify (docs/fuzzing.md); Linux only. FUZZ_TARGETS="quote policy"
+# names some of the targets.
+fuzz: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	@$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

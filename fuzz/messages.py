@@ -1,0 +1,180 @@
+"""Readers of Intaglio's own messages: each reads one encoding only, so what was read is encoded as it came."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from fuzz import seeds
+from fuzz.target import expect, read, target
+from intaglio.session.offers import read_offer
+from intaglio.types import Direction, SessionId
+from intaglio.wire import cbor
+from intaglio.wire.collateral_bundle import Bundle, Entry, SignedBundle
+from intaglio.wire.content import (
+    ContentReader,
+    Kind,
+    Record,
+    encode_content,
+    encode_control,
+    encode_records,
+    split_signature,
+)
+from intaglio.wire.cose import Signed
+from intaglio.wire.frame import HEAD, head_prefix, parse_frame, split_frames
+from intaglio.wire.hello import Accept, Hello, Result, SealedEvidence
+from intaglio.wire.identity import KeyCertificate, Pin
+from intaglio.wire.offer import Offer, OfferBody
+
+
+class _Encoded(Protocol):
+    def encode(self) -> bytes: ...
+
+
+def _one_spelling(reader: Callable[[bytes], _Encoded], data: bytes) -> None:
+    found = read(reader, data)
+    expect(found is None or found.encode() == data, "what was read is encoded as it came")
+
+
+@target(seeds.messages)
+def cbor_item(data: bytes) -> None:
+    """Either a value whose deterministic encoding is these bytes, or Malformed."""
+    found = read(lambda raw: (cbor.decode(raw, "data"),), data)
+    expect(found is None or cbor.encode(found[0]) == data, "what was read is encoded as it came")
+
+
+@target(lambda: seeds.message("offer"))
+def offer(data: bytes) -> None:
+    """Either an offer whose encoding is these bytes, or Malformed; the same for its body."""
+    _one_spelling(Offer.parse, data)
+    read(read_offer, data)
+
+
+@target(lambda: seeds.message("offer body"))
+def offer_body(data: bytes) -> None:
+    """Either the body of an offer whose encoding is these bytes, or Malformed."""
+    _one_spelling(OfferBody.parse, data)
+
+
+@target(lambda: seeds.message("hello"))
+def hello(data: bytes) -> None:
+    """Either a hello whose encoding is these bytes, or Malformed."""
+    _one_spelling(Hello.parse, data)
+
+
+@target(lambda: seeds.message("accept"))
+def accept(data: bytes) -> None:
+    """Either an Accept whose encoding is these bytes, or Malformed."""
+    _one_spelling(Accept.parse, data)
+
+
+@target(lambda: seeds.message("evidence"))
+def sealed_evidence(data: bytes) -> None:
+    """Either evidence whose encoding is these bytes, or Malformed."""
+    _one_spelling(SealedEvidence.parse, data)
+
+
+@target(lambda: seeds.message("result"))
+def result(data: bytes) -> None:
+    """Either a result whose encoding is these bytes, or Malformed."""
+    _one_spelling(Result.parse, data)
+
+
+@target(lambda: [*seeds.message("signed"), *seeds.message("detached")])
+def cose_signed(data: bytes) -> None:
+    """Either one or two signatures whose encoding is these bytes, or Malformed."""
+    _one_spelling(lambda raw: Signed.parse(raw, "signed"), data)
+
+
+@target(lambda: seeds.message("certificate"))
+def key_certificate(data: bytes) -> None:
+    """Either a key certificate whose encoding is these bytes, or Malformed."""
+    _one_spelling(KeyCertificate.parse, data)
+
+
+@target(lambda: seeds.message("pin"))
+def pin(data: bytes) -> None:
+    """Either a pin whose encoding is these bytes, or Malformed."""
+    _one_spelling(Pin.parse, data)
+
+
+@target(lambda: [Pin.parse(each).to_text().encode() for each in seeds.message("pin")])
+def pin_text(data: bytes) -> None:
+    """Either a pin whose text is this one, or Malformed."""
+    text = data.decode("latin-1")
+    found = read(lambda _: Pin.from_text(text), data)
+    expect(found is None or found.to_text() == text, "a pin file has one form")
+
+
+def _contents() -> list[bytes]:
+    records = [Record("get_size", "application/cbor", b"\x18d"), Record("n", "text/plain", bytes(300))]
+    plain = [encode_records(records), encode_records(records[:1]), encode_records(records[:1] * 40)]
+    plain += [encode_control(Kind.REKEY, 7), encode_control(Kind.CHECKPOINT, bytes(40)), encode_control(Kind.END, None)]
+    return plain + [encode_content(each, bytes(64)) for each in plain[:2]]
+
+
+@target(_contents)
+def content(data: bytes) -> None:
+    """Either a kind and a body whose encoding is these bytes, or Malformed; a reader's memory changes nothing."""
+    found = read(ContentReader().read, data)
+    warm = ContentReader()
+    for _ in range(2):
+        expect(read(warm.read, data) == found, "a reader that has seen it reads the same")
+    expect(read(_warm().read, data) == found, "a reader that has seen others reads the same")
+    if found is not None:
+        kind, body = found
+        again = encode_records(body) if isinstance(body, tuple) else encode_control(kind, body)
+        expect(again == data, "what was read is encoded as it came")
+    parts = read(split_signature, data)
+    expect(parts is None or encode_content(*parts) == data, "the signature is split off exactly")
+
+
+_REMEMBERED: list[ContentReader] = []
+
+
+def _warm() -> ContentReader:
+    """One reader for the whole run."""
+    if not _REMEMBERED:
+        _REMEMBERED.append(ContentReader())
+    return _REMEMBERED[0]
+
+
+def _frames() -> list[bytes]:
+    frames = [_frame(size) for size in (16, 24, 25, 300, 70_000)]
+    return [*frames[:4], b"".join(frames)]
+
+
+def _frame(size: int) -> bytes:
+    head = head_prefix(SessionId(bytes(range(16))), Direction.UP, 0) + bytes(8) + b"\xa0"
+    return head + cbor.bytes_head(size) + bytes(size)
+
+
+@target(_frames)
+def frame(data: bytes) -> None:
+    """Either a frame's head, or Malformed; a sequence is split into frames that join to these bytes, or Malformed."""
+    found = read(parse_frame, data)
+    if found is not None:
+        expect(found.data == data and len(data) > HEAD, "a frame keeps its bytes")
+        expect(split_frames(data) == [data], "one frame is a sequence of one")
+    frames = read(split_frames, data)
+    expect(frames is None or b"".join(frames) == data, "a sequence is split without a rest")
+
+
+@target(lambda: [entry.encode() for entry in seeds.entries()])
+def collateral_entry(data: bytes) -> None:
+    """Either an entry of a bundle or cache that reads the same after it was encoded, or Malformed."""
+    found = read(Entry.parse, data)
+    expect(found is None or Entry.parse(found.encode()) == found, "an entry survives its encoding")
+
+
+@target(lambda: [Bundle.of("dc", seeds.NOON, 7, seeds.entries()).encode()])
+def collateral_bundle(data: bytes) -> None:
+    """Either a bundle with one entry for each request that reads the same after it was encoded, or Malformed."""
+    found = read(Bundle.parse, data)
+    if found is not None:
+        expect(Bundle.parse(found.encode()) == found, "a bundle survives its encoding")
+        expect(len({entry.request.key for entry in found.entries}) == len(found.entries), "one entry for each request")
+
+
+@target(lambda: [SignedBundle(b"signed", None).encode(), SignedBundle(b"signed", b"certificate").encode()])
+def signed_bundle(data: bytes) -> None:
+    """Either a signed bundle whose encoding is these bytes, or Malformed."""
+    _one_spelling(SignedBundle.parse, data)

@@ -1,0 +1,10 @@
+"""All targets: importing this module registers them."""
+
+from fuzz import endorsements, messages, reports, verifiers
+from fuzz.target import TARGETS, Target
+
+__all__ = ["ALL", "Target"]
+
+_MODULES = (reports, endorsements, messages, verifiers)
+ALL = TARGETS
+"""Every target by its name."""
