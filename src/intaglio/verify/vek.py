@@ -61,7 +61,12 @@ class AmdAuthorities:
     """
 
     roots: Roots
+    certificates: Recent[Certificate] = field(default_factory=lambda: Recent(32))
     keys: Recent[tuple[Key, Key]] = field(default_factory=lambda: Recent(16))
+
+    def read(self, data: bytes) -> Certificate:
+        """Raises `Malformed`."""
+        return self.certificates.get(data) or Certificate.parse(data)
 
     def check(self, ask: Certificate, ark: Certificate) -> tuple[Key, Key]:
         """Checks the ARK's signatures on itself and on `ask`, and returns the keys of both. Raises `Rejected`
@@ -75,6 +80,8 @@ class AmdAuthorities:
             known = ask_key, ark_key
             vendor = _VENDOR_BY_ROOT.get(ark.common_name)
             if vendor and self.roots.pins(ark, vendor):
+                for each in (ask, ark):
+                    self.certificates.put(each.der, each)
                 self.keys.put(pair, known)
         return known
 
@@ -101,7 +108,7 @@ class Vek:
 def judge_vek(collateral: SnpCollateral, authorities: AmdAuthorities) -> Vek:
     """Checks S7 to S12, S14 and S16, all of them recorded."""
     own = Ledger()
-    chain = _read_chain(collateral, own)
+    chain = _read_chain(collateral, authorities, own)
     if chain is None:
         nothing = common_span(())
         return Vek(None, None, False, False, False, (), nothing, None, own)
@@ -130,13 +137,13 @@ def judge_vek(collateral: SnpCollateral, authorities: AmdAuthorities) -> Vek:
 _Chain = tuple[Certificate, Certificate, Certificate]
 
 
-def _read_chain(collateral: SnpCollateral, own: Ledger) -> _Chain | None:
+def _read_chain(collateral: SnpCollateral, authorities: AmdAuthorities, own: Ledger) -> _Chain | None:
     """Check S7. AMD gives every VCEK and VLEK the serial number 0."""
     try:
         chain = (
             Certificate.parse(collateral.vek, serial_zero=True),
-            Certificate.parse(collateral.ask),
-            Certificate.parse(collateral.ark),
+            authorities.read(collateral.ask),
+            authorities.read(collateral.ark),
         )
     except Malformed as malformed:
         own.fail(CERTIFICATES, Reason.COLLATERAL_MALFORMED, malformed)

@@ -22,6 +22,7 @@ _RESERVED = tuple(f"{AMD_ARC}3.{n}" for n in (4, 5, 6, 7))
 _REQUIRED = frozenset((_STRUCT_VERSION, _PRODUCT_NAME, _BOOTLOADER, _TEE, _SNP, _MICROCODE))
 _KNOWN = _REQUIRED | {_HWID, _CSP_ID, _FMC, *_RESERVED}
 _IA5_STRING = 0x16
+_SMALL = bytes((der.INTEGER, 1))
 _STRUCT_VERSIONS = (0, 1)
 _MAX_TEXT = 127
 """More than any product name or host name that AMD would put there, and still a short length."""
@@ -101,7 +102,11 @@ def _owner(parts: Mapping[str, bytes], product: Product) -> tuple[bytes | None, 
 
 
 def _number(parts: Mapping[str, bytes], oid: str, field: str) -> int:
-    return der.integer(der.sole(parts[oid], der.INTEGER, f"vcek.{field}"), 0xFF, f"vcek.{field}")
+    value = parts[oid]
+    # The usual spelling. A data centre reads ten of these for each new chip.
+    if len(value) == 3 and value.startswith(_SMALL) and value[2] < 0x80:
+        return value[2]
+    return der.integer(der.sole(value, der.INTEGER, f"vcek.{field}"), 0xFF, f"vcek.{field}")
 
 
 def _text(parts: Mapping[str, bytes], oid: str, field: str) -> str:
