@@ -19,7 +19,10 @@ from intaglio.wire import strict_json
 from intaglio.wire.strict_json import Json
 from intaglio.wire.x509 import decode_crl
 
-__all__ = ["DcapCollateral", "EnclaveIdentity", "EnclaveTcbLevel", "TcbInfo", "TcbLevel", "TcbStatus", "signed_body"]
+__all__ = [
+    "DcapCollateral", "EnclaveIdentity", "EnclaveTcbLevel", "TcbInfo", "TcbLevel", "TcbStatus", "TdxModule",
+    "signed_body",
+]  # fmt: skip
 
 
 class TcbStatus(Enum):
@@ -122,8 +125,33 @@ class TcbLevel:
 
 
 @dataclass(frozen=True, slots=True)
+class EnclaveTcbLevel:
+    """A quoting enclave, or a TDX module, has this status from this ISVSVN on."""
+
+    isv_svn: int
+    date: UnixTime
+    status: TcbStatus
+    advisory_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TdxModule:
+    """Who signed a TDX module, and its attributes (check 26). `id` is empty for the module of TDX 1.0, which has no
+    levels of its own, and `TDX_01` and so on, in capitals, for later ones. Levels are sorted, highest first."""
+
+    id: str
+    mr_signer: bytes
+    attributes: bytes
+    attributes_mask: bytes
+    levels: tuple[EnclaveTcbLevel, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TcbInfo:
-    """TCB info of version 2 (SGX only, no `id`, no advisories) or 3. Levels are sorted, highest first."""
+    """TCB info of version 2 (SGX only, no `id`, no advisories) or 3. Levels are sorted, highest first.
+
+    For TDX every level has `tdx_components`, `tdx_module` is there, and `tdx_module_identities` may be.
+    """
 
     id: str
     version: int
@@ -134,20 +162,23 @@ class TcbInfo:
     tcb_type: int
     evaluation_number: int
     levels: tuple[TcbLevel, ...]
+    tdx_module: TdxModule | None
+    tdx_module_identities: tuple[TdxModule, ...]
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
-        """Reads a signed body. Raises `Malformed`, also for an unknown status, for no level and for two
-        levels with the same SVNs (check 17)."""
+        """Reads a signed body. Raises `Malformed`, also for an unknown status, for no level, for two levels with the
+        same SVNs or two module identities with the same id (check 17)."""
         document = _object(strict_json.loads(body, "tcb_info"), "tcb_info")
         version = _number(document, "version", "tcb_info")
         if version not in (2, 3):
             raise Malformed("tcb_info.version", f"expected 2 or 3, got {version}")
-        levels = [_tcb_level(item, version) for item in _list(document, "tcbLevels", "tcb_info")]
+        tee = "SGX" if version == 2 else _text(document, "id", "tcb_info")
+        levels = [_tcb_level(item, version, tee) for item in _list(document, "tcbLevels", "tcb_info")]
         if not levels or len(set(map(_order, levels))) != len(levels):
             raise Malformed("tcb_info.tcbLevels", "no level, or two for the same SVNs")
         return cls(
-            id="SGX" if version == 2 else _text(document, "id", "tcb_info"),
+            id=tee,
             version=version,
             issue_date=_time(document, "issueDate", "tcb_info"),
             next_update=_time(document, "nextUpdate", "tcb_info"),
@@ -156,17 +187,9 @@ class TcbInfo:
             tcb_type=_number(document, "tcbType", "tcb_info"),
             evaluation_number=_number(document, "tcbEvaluationDataNumber", "tcb_info"),
             levels=tuple(sorted(levels, key=_order, reverse=True)),
+            tdx_module=_tdx_module(document) if tee == "TDX" else None,
+            tdx_module_identities=_tdx_module_identities(document) if tee == "TDX" else (),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class EnclaveTcbLevel:
-    """The quoting enclave has this status from this ISVSVN on."""
-
-    isv_svn: int
-    date: UnixTime
-    status: TcbStatus
-    advisory_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +219,6 @@ class EnclaveIdentity:
         levels."""
         name = "qe_identity"
         document = _object(strict_json.loads(body, name), name)
-        levels = [_enclave_level(item) for item in _list(document, "tcbLevels", name)]
-        if not levels or len({level.isv_svn for level in levels}) != len(levels):
-            raise Malformed("qe_identity.tcbLevels", "no level, or two for the same SVN")
         return cls(
             id=_text(document, "id", name),
             version=_number(document, "version", name),
@@ -211,11 +231,37 @@ class EnclaveIdentity:
             attributes_mask=_octets(document, "attributesMask", name, 16),
             mr_signer=_octets(document, "mrsigner", name, 32),
             isv_prod_id=_number(document, "isvprodid", name, 0xFFFF),
-            levels=tuple(sorted(levels, key=lambda level: level.isv_svn, reverse=True)),
+            levels=_enclave_levels(document, name),
         )
 
 
-def _tcb_level(item: Json, version: int) -> TcbLevel:
+def _tdx_module(document: dict[str, Json]) -> TdxModule:
+    where = "tcb_info.tdxModule"
+    return _module(_object(document.get("tdxModule"), where), where, "", ())
+
+
+def _tdx_module_identities(document: dict[str, Json]) -> tuple[TdxModule, ...]:
+    where = "tcb_info.tdxModuleIdentities"
+    found = []
+    for item in _list(document, "tdxModuleIdentities", "tcb_info") if "tdxModuleIdentities" in document else []:
+        identity = _object(item, where)
+        found.append(_module(identity, where, _text(identity, "id", where).upper(), _enclave_levels(identity, where)))
+    if len({identity.id for identity in found}) != len(found):
+        raise Malformed(where, "two identities for the same module")
+    return tuple(found)
+
+
+def _module(document: dict[str, Json], where: str, name: str, levels: tuple[EnclaveTcbLevel, ...]) -> TdxModule:
+    return TdxModule(
+        id=name,
+        mr_signer=_octets(document, "mrsigner", where, 48),
+        attributes=_octets(document, "attributes", where, 8),
+        attributes_mask=_octets(document, "attributesMask", where, 8),
+        levels=levels,
+    )
+
+
+def _tcb_level(item: Json, version: int, tee: str) -> TcbLevel:
     where = "tcb_info.tcbLevels"
     level = _object(item, where)
     tcb = _object(level.get("tcb"), f"{where}.tcb")
@@ -226,7 +272,7 @@ def _tcb_level(item: Json, version: int) -> TcbLevel:
     return TcbLevel(
         sgx_components=sgx,
         pce_svn=_number(tcb, "pcesvn", f"{where}.tcb", 0xFFFF),
-        tdx_components=_components(tcb, "tdxtcbcomponents") if "tdxtcbcomponents" in tcb else b"",
+        tdx_components=_components(tcb, "tdxtcbcomponents") if tee == "TDX" else b"",
         date=_time(level, "tcbDate", where),
         status=_status(level, where),
         advisory_ids=_advisories(level, where),
@@ -237,8 +283,15 @@ def _order(level: TcbLevel) -> tuple[bytes, int, bytes]:
     return level.sgx_components, level.pce_svn, level.tdx_components
 
 
-def _enclave_level(item: Json) -> EnclaveTcbLevel:
-    where = "qe_identity.tcbLevels"
+def _enclave_levels(document: dict[str, Json], name: str) -> tuple[EnclaveTcbLevel, ...]:
+    where = f"{name}.tcbLevels"
+    levels = [_enclave_level(item, where) for item in _list(document, "tcbLevels", name)]
+    if not levels or len({level.isv_svn for level in levels}) != len(levels):
+        raise Malformed(where, "no level, or two for the same SVN")
+    return tuple(sorted(levels, key=lambda level: level.isv_svn, reverse=True))
+
+
+def _enclave_level(item: Json, where: str) -> EnclaveTcbLevel:
     level = _object(item, where)
     return EnclaveTcbLevel(
         isv_svn=_number(_object(level.get("tcb"), f"{where}.tcb"), "isvsvn", f"{where}.tcb", 0xFFFF),
