@@ -86,6 +86,10 @@ class Appraiser(Protocol):
         time. The binding to the session was proven when it was accepted. Raises `Malformed`."""
 
 
+_STRANGERS = frozenset((Reason.ROOT_UNTRUSTED, Reason.CERTIFICATE_CHAIN))
+"""Open without collateral, and no collateral will help: whoever sent this shows nothing that a known root vouches for."""
+
+
 class EvidenceAppraiser:
     """The real one: `verify.evidence` under `roots`, and a policy file."""
 
@@ -126,7 +130,8 @@ class EvidenceAppraiser:
         if known:
             wanted: tuple[CollateralRequest, ...] = (known,)
         else:
-            wanted = requests_for(evidence, self._update) if verdict and verdict.genuine is None else ()
+            open_to_us = verdict and verdict.genuine is None and not _STRANGERS & set(verdict.reasons)
+            wanted = requests_for(evidence, self._update) if open_to_us else ()
         collateral = None
         if wanted:
             request, collateral = self._first_of(wanted, at)

@@ -107,7 +107,7 @@ class HelloDesk:
         verdict = appraisal.verdict
         # A verdict that may change without anybody touching the evidence (collateral or our clock is off) sends nobody
         # away for good.
-        if verdict.decision is Decision.UNDECIDABLE or verdict.retryable:
+        if verdict.retryable:
             return self._put_off(visit, verdict.reasons, _RETRY)
         self._pending.decided(visit.hello.session)
         if verdict.decision is not Decision.ACCEPTED or appraisal.terms is None:
