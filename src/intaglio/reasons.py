@@ -202,7 +202,7 @@ class Reason(Enum):
     )  # fmt: skip
     UNSUPPORTED_EVIDENCE = Explanation(
         "this kind of evidence can be recognised but not judged",
-        "a TEE, a quote version or a key type that this release has no verifier for",
+        "a TEE, a quote version, a key type or an attribute of a TD that this release has no verifier for",
         _DC, False, "upgrade the data centre, or run the workload on a TEE that it can judge",
     )  # fmt: skip
     QE_VENDOR = Explanation(
@@ -344,6 +344,11 @@ class Reason(Enum):
         "the enclave that made the quote is not Intel's quoting enclave",
         "the platform certified another enclave, or its quoting enclave runs in debug mode",
         _HOST, False, "use Intel's quoting enclave in production mode",
+    )  # fmt: skip
+    TDX_MODULE_MISMATCH = Explanation(
+        "the TDX module that runs this TD is not one that Intel describes",
+        "another vendor's module, one in a special mode, or collateral from before this version of the module",
+        _OWNER, False, "load Intel's TDX module; fetch the collateral again if the module is newer than it",
     )  # fmt: skip
     ENCLAVE_NOT_INITIALISED = Explanation(
         "the report says that its enclave was never initialised",

@@ -14,7 +14,7 @@ from intaglio.sim.world import Lab
 from tests.cli.conftest import NOON, run
 from tests.conftest import missing, vector_cases
 
-CASES = vector_cases("sgx")
+CASES = vector_cases("sgx") + vector_cases("tdx")
 KEYS = {"tee", "genuine", "tcb_status", "advisory_ids", "verdict", "reasons", "checks"}
 
 
@@ -31,7 +31,7 @@ def _genuine() -> list[Path]:
 
 def arguments(case: Path | None) -> list[object]:
     if case is None:
-        missing("vectors of real SGX evidence")
+        missing("vectors of real SGX and TDX evidence")
     known = json.loads((case / "case.json").read_bytes())
     given: list[object] = [case / "quote.bin", "--json"]
     if (case / "collateral.json").exists():
@@ -44,7 +44,9 @@ def test_genuine_evidence(case: Path | None) -> None:
     ran = run("verify", *arguments(case))
     assert ran.status == 0
     assert ran.json.keys() >= KEYS
-    assert (ran.json["tee"], ran.json["genuine"], ran.json["verdict"]) == ("sgx", True, None)
+    assert case is not None
+    tee = json.loads((case / "case.json").read_bytes())["tee"]
+    assert (ran.json["tee"], ran.json["genuine"], ran.json["verdict"]) == (tee, True, None)
     assert ran.json["tcb_status"]
     assert run("verify", *[a for a in arguments(case) if a != "--json"]).out.count("\nGENUINE") == 1
 

@@ -47,6 +47,9 @@ def test_a_number_that_was_asked_for_must_be_that_of_the_file(lab: Lab) -> None:
 def test_collateral_of_another_tee_does_not_fit(lab: Lab) -> None:
     collateral = DcapCollateral.parse_json(lab.collateral("alpha", NOON))
     document = json.loads(collateral.tcb_info)
+    document["tdxModule"] = {"mrsigner": "00" * 48, "attributes": "00" * 8, "attributesMask": "FF" * 8}
+    for level in document["tcbLevels"]:
+        level["tcb"]["tdxtcbcomponents"] = [{"svn": 0}] * 16
     of_tdx = replace(collateral, tcb_info=json.dumps({**document, "id": "TDX"}).encode())
     assert fits(of_tdx, replace(REQUEST, tee=Tee.TDX))
     assert not fits(of_tdx, REQUEST)

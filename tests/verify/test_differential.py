@@ -1,6 +1,6 @@
 """The same evidence before dcap-qvl 0.7, an independent verifier in Rust: one verdict, or a documented difference.
 
-Over real evidence the two must agree in status and advisories, except for the two differences named below. Over the
+Over real evidence the two must agree in status and advisories, except for the differences named below. Over the
 simulator's faults and over random edits the test is one-sided: whatever dcap-qvl refuses, Intaglio does not accept.
 """
 
@@ -30,6 +30,9 @@ VERSION_2 = "missing field `sgxtcbcomponents`"
 DEBUG = "Debug mode is enabled"
 """dcap-qvl refuses debug enclaves before it looks at the TCB; here that is the policy's business."""
 
+OF_TDS = ("SEPT_VE_DISABLE is not enabled", "Invalid MR service TD")
+"""dcap-qvl refuses TDs without SEPT_VE_DISABLE, or with a service TD; here that is the policy's business."""
+
 REFUSED_AS_STATUS = ("TCB status is invalid: Revoked", "No matching TCB level found")
 """Where dcap-qvl has an error, Intaglio has the statuses Revoked and NotSupported, which no policy can allow."""
 
@@ -47,17 +50,24 @@ def theirs(
 
 
 def documented_difference(case: Path) -> str | None:
-    """Which of the two differences applies to a genuine case, from what is known of the case."""
+    """Which of the differences applies to a genuine case, from what is known of the case."""
     known = read(case)
     if known["collateral"]["tcb_info"]["version"] == 2:
         return VERSION_2
-    return DEBUG if known["debug"] else None
+    if known["debug"]:
+        return DEBUG
+    if "error" in known["expected"]["reference"]["result"]:
+        return REFUSED_AS_STATUS[1]
+    identity = known["identity"]
+    if "td_attr" in identity and not bytes.fromhex(identity["td_attr"])[3] & 0x10:
+        return OF_TDS[0]
+    return OF_TDS[1] if identity.get("mrservicetd", "").strip("0") else None
 
 
 @pytest.mark.parametrize("case", cases())
 def test_genuine_evidence(case: Path | None) -> None:
     if case is None:
-        missing("vectors/sgx")
+        missing("vectors/sgx and vectors/tdx")
     quote, endorsements, verdict = (case / "quote.bin").read_bytes(), collateral(case), judge(case)
     assert endorsements is not None
     difference = documented_difference(case)
@@ -73,7 +83,7 @@ def test_genuine_evidence(case: Path | None) -> None:
 @pytest.mark.parametrize("case", cases("NEG-"))
 def test_negative_evidence(case: Path | None) -> None:
     if case is None:
-        missing("vectors/sgx")
+        missing("vectors/sgx and vectors/tdx")
     endorsements = collateral(case)
     assert endorsements is not None
     assert judge(case).genuine is False

@@ -13,8 +13,9 @@ from intaglio.reasons import Reason
 from intaglio.sim.draft import Draft
 from intaglio.types import Tee, UnixTime
 from intaglio.verify import dcap
+from intaglio.verify import procedure as steps
 from intaglio.verify.cache import Recent
-from intaglio.verify.dcap import PROCEDURE, DcapVerifier
+from intaglio.verify.dcap import PROCEDURE, TDX_PROCEDURE, DcapVerifier
 from intaglio.verify.ledger import Ledger, Step
 from intaglio.verify.policy import rules_of
 from intaglio.verify.roots import Roots
@@ -70,10 +71,10 @@ def test_json_says_everything_and_is_json(draft: Draft) -> None:
 
 
 def test_every_step_has_its_number_and_sentence() -> None:
-    numbers = {step.number for step in PROCEDURE}
-    assert numbers == {str(n) for n in (*range(1, 26), 27, 29, 30)}
-    assert len(PROCEDURE) == len(set(PROCEDURE))
-    assert all(step.name and step.expected for step in PROCEDURE)
+    for procedure, own in ((PROCEDURE, (27, 29, 30)), (TDX_PROCEDURE, (*range(26, 30), 31))):
+        assert {step.number for step in procedure} == {str(n) for n in (*range(1, 26), *own)}
+        assert len(procedure) == len(set(procedure))
+        assert all(step.name and step.expected for step in procedure)
 
 
 def test_evidence_is_hashed_with_its_label() -> None:
@@ -122,7 +123,7 @@ def test_every_check_is_needed(draft: Draft, removed: Step, monkeypatch: pytest.
 
     monkeypatch.setattr(Ledger, "ok", forgetful)
     holds = Ledger()
-    for step in (dcap.HEADER, dcap.VERSION, dcap.BODY, dcap.AUTHENTICATION, dcap.LAYOUT, dcap.LENGTHS):
+    for step in (steps.HEADER, steps.VERSION, steps.BODY, steps.AUTHENTICATION, steps.LAYOUT, steps.LENGTHS):
         holds.ok(step)
     monkeypatch.setattr(dcap, "_FORMAT_HOLDS", holds)
     assert judge(draft.build()).genuine is not True
@@ -217,7 +218,7 @@ def test_two_threads_share_a_verifier(draft: Draft, monkeypatch: pytest.MonkeyPa
 
 def test_the_documentation_lists_every_check_with_its_sentence() -> None:
     text = (ROOT / "docs" / "verification.md").read_text()
-    for step in (*PROCEDURE, *rules_of(Tee.SGX)):
+    for step in (*PROCEDURE, *TDX_PROCEDURE, *rules_of(Tee.SGX)):
         assert f"| {step.number} | {step.name} | {step.expected} |" in text
 
 

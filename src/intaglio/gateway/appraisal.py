@@ -87,7 +87,7 @@ class Appraiser(Protocol):
 
 
 _STRANGERS = frozenset((Reason.ROOT_UNTRUSTED, Reason.CERTIFICATE_CHAIN))
-"""Open without collateral, and no collateral will help: whoever sent this shows nothing that a known root vouches for."""
+"""Open without collateral, and none will help: whoever sent this shows nothing that a known root vouches for."""
 
 
 class EvidenceAppraiser:
@@ -194,9 +194,11 @@ class EvidenceAppraiser:
 
 
 def _platform_key(evidence: bytes) -> bytes | None:
-    """The digest of a quote's certification data, by which a platform is known again."""
+    """The digest of a quote's TEE and certification data, by which a platform is known again: SGX and TDX have
+    collateral of their own, even on one machine."""
     try:
-        return hashlib.sha256(Quote.parse(evidence).certification.data).digest()
+        quote = Quote.parse(evidence)
+        return hashlib.sha256(quote.header.tee.value.encode() + quote.certification.data).digest()
     except Malformed:
         return None
 

@@ -99,21 +99,26 @@ class PckChain:
     findings: Ledger
 
 
-def judge_chain(data: bytes, authorities: Authorities, ledger: Ledger) -> PckChain | None:
-    """Checks 10 to 13 and 15 on the PEM chain of a quote, all of them recorded; None if no platform can be read."""
+def judge_chain(data: bytes, authorities: Authorities, ledger: Ledger, *, complete: bool = True) -> PckChain | None:
+    """Checks 10 to 13 and 15 on the PEM chain of a quote, all of them recorded; None if no platform can be read.
+
+    Nothing signs the chain as such: it only leads to the platform's certificate, which a provisioning service has too.
+    Where more may yet be supplied (not `complete`), certificates that can't be read and a root that is not pinned leave
+    the question open; signatures that do not verify never do.
+    """
     own = Ledger()
-    chain = _read_chain(data, authorities, own)
-    platform = _judge(chain, authorities, own) if chain else None
+    chain = _read_chain(data, authorities, own, complete)
+    platform = _judge(chain, authorities, own, complete) if chain else None
     ledger.take(own)
     return platform
 
 
-def _judge(chain: "_Chain", authorities: Authorities, own: Ledger) -> PckChain | None:
+def _judge(chain: "_Chain", authorities: Authorities, own: Ledger, complete: bool) -> PckChain | None:
     leaf, ca, root = chain
     keys = own.learn(CHAIN, lambda: _check_signatures(leaf, ca, root, authorities))
     own.run(CONSTRAINTS, lambda: _check_constraints(leaf, ca, root))
     own.run(ROLES, lambda: _check_roles(leaf, ca, root))
-    own.run(ROOT, lambda: authorities.roots.check(root, Vendor.INTEL_SGX))
+    _check_root(root, authorities.roots, own, complete)
     extension = own.learn(EXTENSION, lambda: _read_extension(leaf))
     if keys is None or extension is None:
         return None
@@ -136,12 +141,13 @@ def _judge(chain: "_Chain", authorities: Authorities, own: Ledger) -> PckChain |
 _Chain = tuple[Certificate, Certificate, Certificate]
 
 
-def _read_chain(data: bytes, authorities: Authorities, own: Ledger) -> _Chain | None:
+def _read_chain(data: bytes, authorities: Authorities, own: Ledger, complete: bool) -> _Chain | None:
     """Leaf, CA and root, whatever their order in the quote was (check 10)."""
     try:
         found = [authorities.read(der) for der in read_pem_chain(data)]
     except Malformed as malformed:
-        own.fail(CERTIFICATES, Reason.CERTIFICATE_CHAIN, malformed)
+        record = own.fail if complete else own.undecidable
+        record(CERTIFICATES, Reason.CERTIFICATE_CHAIN, malformed)
         return None
     own.ok(CERTIFICATES, [certificate.common_name for certificate in found])
     roots = [each for each in found if each.subject == each.issuer]
@@ -160,6 +166,16 @@ def _check_signatures(
     authority = authorities.authority(ca, root)
     check_issued(leaf, ca, authority.key)
     return authority, P256Key(leaf.public_key, Reason.CERTIFICATE_CHAIN)
+
+
+def _check_root(root: Certificate, roots: Roots, own: Ledger, complete: bool) -> None:
+    try:
+        own.ok(ROOT, roots.check(root, Vendor.INTEL_SGX))
+    except Rejected as rejected:
+        if complete:
+            own.fail(ROOT, rejected.reason, rejected.found, rejected.expected)
+        else:
+            own.undecidable(ROOT, rejected.reason, rejected.found)
 
 
 def _check_constraints(leaf: Certificate, ca: Certificate, root: Certificate) -> None:

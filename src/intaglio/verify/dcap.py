@@ -1,4 +1,4 @@
-"""Is this quote genuine? The whole procedure for SGX DCAP evidence, checks 1 to 25, 27, 29 and the INIT bit of 30.
+"""Is this quote genuine? The whole procedure for DCAP evidence of SGX and TDX, checks 1 to 31.
 
 The numbers are those of docs/verification.md. Every check that can still be run after a failure is run, and each of
 them stands in the verdict. The verifier fetches nothing and has no clock; what it remembers are pure results about
@@ -6,29 +6,54 @@ bytes that were verified under a pinned root: collateral, platforms and CA certi
 revocation are judged anew each time.
 """
 
-import hashlib
 from typing import NamedTuple
 
-from intaglio.errors import Malformed, Rejected
+from intaglio.errors import Malformed
 from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
-from intaglio.verify import chain as pck
 from intaglio.verify import endorsements as end
 from intaglio.verify.cache import Recent
 from intaglio.verify.chain import Authorities, PckChain, judge_chain
 from intaglio.verify.endorsements import Endorsements, check_windows, judge_collateral
-from intaglio.verify.ledger import Group, Ledger, Step, Window
+from intaglio.verify.ledger import Ledger, Step, Window
+from intaglio.verify.procedure import (
+    AUTHENTICATION,
+    BODY,
+    CERTIFICATION,
+    CHAIN_WINDOWS,
+    HEADER,
+    INIT,
+    KEY_TYPE,
+    LAYOUT,
+    LENGTHS,
+    LEVEL,
+    MERGED,
+    PROCEDURE,
+    QUOTE_SIGNATURE,
+    STATUS,
+    TDX_PROCEDURE,
+    VENDOR,
+    VERSION,
+)  # fmt: skip
+from intaglio.verify.quoting import (
+    attestation_key,
+    check_quote_signature,
+    check_quoting_enclave,
+    quoting_enclave_level,
+)
 from intaglio.verify.roots import Roots
 from intaglio.verify.signature import P256Key
-from intaglio.verify.tcb import Tcb, check_enclave, enclave_level, merge, platform_level
+from intaglio.verify.tcb import Tcb, merge, platform_level
+from intaglio.verify.td import check_attributes, judge_td, module_state
 from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
 from intaglio.wire.collateral import DcapCollateral, EnclaveTcbLevel
 from intaglio.wire.dcap import ECDSA_P256, INTEL_QE_VENDOR_ID, CertificationType, Quote
 from intaglio.wire.endorsement import Collateral
 from intaglio.wire.hashing import sha256
 from intaglio.wire.sgx import AttributeFlag, ReportBody
+from intaglio.wire.tdx import TdReport
 
-__all__ = ["PROCEDURE", "DcapVerifier"]
+__all__ = ["PROCEDURE", "TDX_PROCEDURE", "DcapVerifier"]
 
 MAX_PLATFORMS = 4096
 """About 6 kB each. A fleet larger than this pays for some certificates again."""
@@ -36,39 +61,11 @@ MAX_PLATFORMS = 4096
 MAX_COLLATERALS = 64
 """One per FMSPC and CA, twice while an update is under way; there are a few dozen FMSPCs in the world."""
 
-HEADER = Step("1", "quote header", "48 bytes", Group.FORMAT)
-VERSION = Step("2", "version and TEE", "version 3, 4 or 5 of a known TEE", Group.FORMAT)
-KEY_TYPE = Step("3", "attestation key type", "2, ECDSA on P-256", Group.FORMAT)
-VENDOR = Step("4", "QE vendor", f"Intel's, {INTEL_QE_VENDOR_ID.hex()}", Group.FORMAT)
-BODY = Step("5", "report body", "the size of its type, reserved bytes zero", Group.FORMAT)
-AUTHENTICATION = Step("6", "authentication data", "the declared length, and only zero bytes after it", Group.FORMAT)
-LAYOUT = Step("7", "authentication data layout", "signature, key, QE report, certification data", Group.FORMAT)
-LENGTHS = Step("8", "declared lengths", "every length consumed exactly", Group.FORMAT)
-CERTIFICATION = Step("9", "certification data", "the PCK certificate chain (type 5)", Group.FORMAT)
-CHAIN_WINDOWS = Step("11", "certificate validity", "not before <= time <= not after", Group.CERTIFICATES)
-QE_REPORT = Step("21", "QE report signature", "a signature by the PCK certificate's key", Group.SIGNATURES)
-QE_DATA = Step("22", "QE report data", "SHA-256 of attestation key and QE data, then 32 zero bytes", Group.SIGNATURES)
-QUOTE_SIGNATURE = Step(
-    "23", "quote signature", "a signature by the attestation key over header and body", Group.SIGNATURES
-)
-QE_IDENTITY = Step(
-    "24", "QE identity", "the enclave that Intel's QE identity describes, not in debug mode", Group.SIGNATURES
-)
-LEVEL = Step("25", "TCB level", "the highest level that the platform reaches, or NotSupported", Group.TCB)
-MERGED = Step("27", "merged TCB status", "platform and QE together", Group.TCB)
-STATUS = Step("29", "TCB status", "a known status; whether it is good enough is for the policy", Group.TCB)
-INIT = Step("30", "INIT attribute", "an initialised enclave", Group.TCB)
+MAX_MODULE_STATES = 8
+"""For each attester. A machine runs one TDX module, and TDs that it launched before that one was updated."""
 
-PROCEDURE = (
-    HEADER, VERSION, KEY_TYPE, VENDOR, BODY, AUTHENTICATION, LAYOUT, LENGTHS, CERTIFICATION,
-    pck.CERTIFICATES, pck.CHAIN, pck.CONSTRAINTS, pck.ROLES, pck.ROOT, CHAIN_WINDOWS, pck.EXTENSION,
-    end.COLLATERAL, end.TCB_SIGNER, end.QE_SIGNER, end.ROOT_CRL, end.PCK_CRL, end.CRL_WINDOWS, end.REVOCATION,
-    end.TCB_SIGNATURE, end.QE_SIGNATURE, end.TCB_CONTENT, end.TCB_PLATFORM, end.WINDOWS, end.EVALUATION,
-    end.QE_CONTENT, QE_REPORT, QE_DATA, QUOTE_SIGNATURE, QE_IDENTITY, LEVEL, MERGED, STATUS, INIT,
-)  # fmt: skip
-"""All steps, in the order in which a reader should look for the cause of a rejection."""
-
-_STEPS = frozenset(PROCEDURE)
+_PROCEDURES = {Tee.SGX: (PROCEDURE, frozenset(PROCEDURE)), Tee.TDX: (TDX_PROCEDURE, frozenset(TDX_PROCEDURE))}
+_TDX_TYPE = b"\x81\0\0\0"
 _FORMAT_HOLDS = Ledger()
 for _step in (HEADER, VERSION, BODY, AUTHENTICATION, LAYOUT, LENGTHS):
     _FORMAT_HOLDS.ok(_step)
@@ -98,20 +95,21 @@ class DcapVerifier:
             quote = Quote.parse(evidence)
         except Malformed as malformed:
             _record_malformed(malformed, ledger)
-            return _verdict(Tee.SGX, ledger, name, at)
-        body, header = quote.body, quote.header
-        if not isinstance(body, ReportBody):
-            found = f"{header.tee.name} in a quote of version {header.version}"
-            ledger.undecidable(VERSION, Reason.UNSUPPORTED_EVIDENCE, found)
-            return _verdict(header.tee, ledger, name, at)
+            return _verdict(Tee.TDX if evidence[4:8] == _TDX_TYPE else Tee.SGX, ledger, name, at)
         _check_header(quote, ledger)
         attester = self._attester(quote, collateral)
         ledger.take(attester.findings)
         valid_until = _check_validity(attester, at, ledger)
-        if ledger.passed(KEY_TYPE):
-            ledger.run(QUOTE_SIGNATURE, lambda: _check_quote_signature(quote, attester.key))
-        _check_initialised(body, ledger)
-        return _verdict(Tee.SGX, ledger, name, at, _Facts(body, attester, valid_until))
+        signed = ledger.passed(KEY_TYPE) and ledger.run(
+            QUOTE_SIGNATURE, lambda: check_quote_signature(quote, attester.key)
+        )
+        body, tcb = quote.body, attester.tcb
+        if isinstance(body, ReportBody):
+            _check_initialised(body, ledger)
+        else:
+            tcb = _judge_td(body, attester, ledger, remember=signed)
+            check_attributes(body, ledger)
+        return _verdict(quote.header.tee, ledger, name, at, _Facts(body, attester, tcb, valid_until))
 
     def forget_platforms(self) -> None:
         """Drops what is remembered of platforms; for benchmarks that want each to be new."""
@@ -127,41 +125,49 @@ class DcapVerifier:
         """What quote and collateral say of the platform, its quoting enclave and the attestation key.
 
         A quoting enclave keeps its key for years, so this part of its quotes is the same bytes again and again.
-        Under the same collateral they mean the same; neither the time nor the enclave's report enters here.
+        Under the same collateral they mean the same; neither the time nor the report on an enclave or TD enters here.
         """
+        tee = quote.header.tee
         part = _certified_part(quote)
-        key = part + (collateral.digest if collateral else b"")
+        key = part + tee.value.encode() + (collateral.digest if collateral else b"")
         known = self._attesters.get(key)
         if known is not None:
             return known
         own = Ledger()
-        platform = self._certified_platform(part, quote, own)
-        endorsements = self._endorsements(collateral, own)
+        platform = self._certified_platform(part, quote, own, complete=collateral is not None)
+        endorsements = self._endorsements(collateral, tee, own)
         if platform and endorsements:
             endorsements.check_platform(platform, own)
-        tcb = _evaluate(quote, platform, endorsements, own)
-        attester = _Attester(own, _attestation_key(quote), platform, endorsements, tcb)
+        enclave = quoting_enclave_level(quote, endorsements, own)
+        attester = _Attester(own, attestation_key(quote), platform, endorsements, enclave)
+        if tee is Tee.SGX:
+            attester = attester._replace(tcb=_evaluate(attester, own))
+        else:
+            attester = attester._replace(modules=Recent(MAX_MODULE_STATES))
         # Only what a pinned root vouches for without any doubt is kept: a stranger can't fill the memory.
         if platform and platform.trusted and own.flawless:
             self._attesters.put(key, attester)
         return attester
 
-    def _certified_platform(self, part: bytes, quote: Quote, ledger: Ledger) -> PckChain | None:
+    def _certified_platform(self, part: bytes, quote: Quote, ledger: Ledger, *, complete: bool) -> PckChain | None:
         """The platform, with all that needs no collateral: its certificates and what its key says of this attestation
-        key. Kept apart, because a gateway judges once before it asks for the platform's collateral."""
+        key. Kept apart, because a gateway judges once before it asks for the platform's collateral.
+
+        `complete`: nothing more can be supplied, so certificates that can't be read are refused (check 10).
+        """
         known = self._certified.get(part)
         if known is not None:
             ledger.take(known.findings)
             return known.platform
         own = Ledger()
-        platform = self._platform(quote, own)
-        _check_quoting_enclave(quote, platform, own)
+        platform = self._platform(quote, own, complete=complete)
+        check_quoting_enclave(quote, platform, own)
         if platform and platform.trusted and own.flawless:
             self._certified.put(part, _Certified(own, platform))
         ledger.take(own)
         return platform
 
-    def _platform(self, quote: Quote, ledger: Ledger) -> PckChain | None:
+    def _platform(self, quote: Quote, ledger: Ledger, *, complete: bool) -> PckChain | None:
         certification = quote.certification
         if certification.kind != CertificationType.PCK_CHAIN:
             found = f"type {certification.kind}: the certificate has to come from a provisioning service"
@@ -173,22 +179,23 @@ class DcapVerifier:
         if known is not None:
             ledger.take(known.findings)
             return known
-        fresh = judge_chain(certification.data, self._authorities, ledger)
+        fresh = judge_chain(certification.data, self._authorities, ledger, complete=complete)
         if fresh is not None and fresh.trusted:
             self._platforms.put(key, fresh)
         return fresh
 
-    def _endorsements(self, collateral: Collateral | None, ledger: Ledger) -> Endorsements | None:
+    def _endorsements(self, collateral: Collateral | None, tee: Tee, ledger: Ledger) -> Endorsements | None:
         if collateral is None:
             ledger.undecidable(end.COLLATERAL, Reason.COLLATERAL_MISSING, "none was supplied")
             return None
         if not isinstance(collateral, DcapCollateral):
             ledger.fail(end.COLLATERAL, Reason.COLLATERAL_MISMATCH, "collateral of another kind of TEE")
             return None
-        known = self._collaterals.get(collateral.digest)
+        key = tee.value.encode() + collateral.digest
+        known = self._collaterals.get(key)
         if known is None:
-            known = judge_collateral(collateral, Tee.SGX, self._authorities)
-            self._collaterals.put(collateral.digest, known)
+            known = judge_collateral(collateral, tee, self._authorities)
+            self._collaterals.put(key, known)
         ledger.take(known.findings)
         return known
 
@@ -200,21 +207,35 @@ class _Certified(NamedTuple):
     platform: PckChain
 
 
+class _Judged(NamedTuple):
+    """What one state of a TDX module means on one platform."""
+
+    findings: Ledger
+    tcb: Tcb
+
+
 class _Attester(NamedTuple):
-    """A platform, its quoting enclave and its attestation key, under one collateral; parts that failed are None."""
+    """A platform, its quoting enclave and its attestation key, under one collateral; parts that failed are None.
+
+    `enclave` is the quoting enclave's level. `tcb` is that of its SGX enclaves; those of its TDs are in `modules`, by
+    the state of their TDX module.
+    """
 
     findings: Ledger
     key: P256Key | None
     platform: PckChain | None
     endorsements: Endorsements | None
-    tcb: Tcb | None
+    enclave: EnclaveTcbLevel | None
+    tcb: Tcb | None = None
+    modules: Recent[_Judged] | None = None
 
 
 class _Facts(NamedTuple):
     """What a verdict says beside its checks; without them it says nothing."""
 
-    body: ReportBody
+    body: ReportBody | TdReport
     attester: _Attester
+    tcb: Tcb | None
     valid_until: UnixTime | None
 
 
@@ -270,54 +291,37 @@ def _check_validity(attester: _Attester, at: UnixTime, ledger: Ledger) -> UnixTi
     return min(ends, default=None)
 
 
-def _check_quoting_enclave(quote: Quote, platform: PckChain | None, ledger: Ledger) -> None:
-    """Checks 21 and 22: from the platform's key to the QE's report, and from there to the attestation key."""
-    if platform:
-        key, reason = platform.key, Reason.QE_REPORT_SIGNATURE
-        ledger.run(QE_REPORT, lambda: key.check_raw(quote.qe_report_signature, quote.qe_report_signed, reason))
-    ledger.run(QE_DATA, lambda: _check_qe_data(quote))
-
-
-def _check_qe_data(quote: Quote) -> None:
-    expected = hashlib.sha256(quote.attestation_key + quote.qe_auth_data).digest() + bytes(32)
-    if quote.qe_report.report_data != expected:
-        raise Rejected(Reason.QE_REPORT_DATA, expected=expected, found=quote.qe_report.report_data)
-
-
-def _attestation_key(quote: Quote) -> P256Key | None:
-    """None for bytes that are no point; check 23 says so."""
-    try:
-        return P256Key(quote.attestation_key, Reason.QUOTE_SIGNATURE)
-    except Rejected:
+def _evaluate(attester: _Attester, ledger: Ledger) -> Tcb | None:
+    """Checks 25, 27 and 29 for SGX enclaves."""
+    platform, endorsements, qe = attester.platform, attester.endorsements, attester.enclave
+    if platform is None or endorsements is None or endorsements.tcb_info is None or not ledger.passed(end.TCB_PLATFORM):
         return None
-
-
-def _check_quote_signature(quote: Quote, key: P256Key | None) -> None:
-    """Check 23: from the attestation key to header and report."""
-    if key is None:
-        key = P256Key(quote.attestation_key, Reason.QUOTE_SIGNATURE)
-    key.check_raw(quote.signature, quote.signed, Reason.QUOTE_SIGNATURE)
-
-
-def _evaluate(quote: Quote, platform: PckChain | None, endorsements: Endorsements | None, ledger: Ledger) -> Tcb | None:
-    """Checks 24, 25, 27 and 29."""
-    if endorsements is None:
-        return None
-    identity, info = endorsements.qe_identity, endorsements.tcb_info
-    qe: EnclaveTcbLevel | None = None
-    if identity:
-        ledger.run(QE_IDENTITY, lambda: check_enclave(quote.qe_report, identity))
-        qe = enclave_level(quote.qe_report, identity)
-    if platform is None or info is None or not ledger.passed(end.TCB_PLATFORM):
-        return None
-    level = platform_level(platform.extension, info)
+    level = platform_level(platform.extension, endorsements.tcb_info)
     ledger.ok(LEVEL, level.status.value if level else "NotSupported: below every level")
-    if identity is None:
+    if endorsements.qe_identity is None:
         return None
     tcb = merge(level, qe)
     ledger.ok(MERGED, f"QE {qe.status.value if qe else 'NotSupported'}, merged {tcb.status.value}")
     ledger.ok(STATUS, tcb.status.value)
     return tcb
+
+
+def _judge_td(body: TdReport, attester: _Attester, ledger: Ledger, *, remember: bool) -> Tcb | None:
+    """Checks 25 to 29 for TDs. Only what was signed is remembered, so that a stranger can't flush it."""
+    platform, endorsements = attester.platform, attester.endorsements
+    if platform is None or endorsements is None or not ledger.passed(end.TCB_PLATFORM):
+        return None
+    if endorsements.tcb_info is None or endorsements.qe_identity is None:
+        return None
+    state, modules = module_state(body), attester.modules
+    known = modules.get(state) if modules else None
+    if known is None:
+        own = Ledger()
+        known = _Judged(own, judge_td(body, platform.extension, endorsements.tcb_info, attester.enclave, own))
+        if modules is not None and remember:
+            modules.put(state, known)
+    ledger.take(known.findings)
+    return known.tcb
 
 
 def _check_initialised(body: ReportBody, ledger: Ledger) -> None:
@@ -328,19 +332,20 @@ def _check_initialised(body: ReportBody, ledger: Ledger) -> None:
 
 
 def _verdict(tee: Tee, ledger: Ledger, name: bytes, at: UnixTime, facts: _Facts | None = None) -> Verdict:
-    genuine = ledger.genuine(_STEPS)
-    checks = Checks(lambda: ledger.render(PROCEDURE))
+    procedure, steps = _PROCEDURES[tee]
+    genuine = ledger.genuine(steps)
+    checks = Checks(lambda: ledger.render(procedure))
     if facts is None:
         return issue(
-            tee=tee, genuine=genuine, reasons=ledger.reasons(PROCEDURE), checks=checks, evidence_hash=name, at=at
+            tee=tee, genuine=genuine, reasons=ledger.reasons(procedure), checks=checks, evidence_hash=name, at=at
         )
-    platform, endorsements, tcb = facts.attester.platform, facts.attester.endorsements, facts.attester.tcb
+    platform, endorsements = facts.attester.platform, facts.attester.endorsements
     # A status is shown only where the evidence is genuine: nobody should read "UpToDate" beside a forged signature.
-    shown = tcb if genuine else None
+    shown = facts.tcb if genuine else None
     return issue(
         tee=tee,
         genuine=genuine,
-        reasons=() if genuine else ledger.reasons(PROCEDURE),
+        reasons=() if genuine else ledger.reasons(procedure),
         checks=checks,
         evidence_hash=name,
         at=at,
@@ -353,4 +358,5 @@ def _verdict(tee: Tee, ledger: Ledger, name: bytes, at: UnixTime, facts: _Facts 
         valid_until=facts.valid_until,
         platform=platform.platform if platform else None,
         identity=facts.body,
+        tcb_evaluations=shown.evaluations if shown else (),
     )

@@ -28,11 +28,16 @@ TCB_SIGNER = Step("12", "TCB info signer", "a TCB signing certificate that the p
 QE_SIGNER = Step("12", "QE identity signer", "a TCB signing certificate that the pinned root issued", Group.COLLATERAL)
 TCB_SIGNATURE = Step("16", "TCB info signature", "the signer's signature over the exact bytes", Group.COLLATERAL)
 QE_SIGNATURE = Step("16", "QE identity signature", "the signer's signature over the exact bytes", Group.COLLATERAL)
-TCB_CONTENT = Step("17", "TCB info content", "version 2 or 3, known statuses, levels that differ", Group.COLLATERAL)
+TCB_CONTENT = Step(
+    "17",
+    "TCB info content",
+    "version 2 or 3 (TDX: 3, with its modules), known statuses, levels that differ",
+    Group.COLLATERAL,
+)
 TCB_PLATFORM = Step("17", "TCB info's platform", "the TEE, FMSPC and PCE id of the PCK certificate", Group.COLLATERAL)
 WINDOWS = Step("18", "collateral validity", "issue date <= time <= next update, and valid signers", Group.COLLATERAL)
 EVALUATION = Step("19", "TCB evaluation number", "reported; a policy may demand a minimum", Group.COLLATERAL)
-QE_CONTENT = Step("20", "QE identity content", "id QE of version 2", Group.COLLATERAL)
+QE_CONTENT = Step("20", "QE identity content", "id QE of version 2; for TDX, TD_QE of version 2 or 3", Group.COLLATERAL)
 
 
 @dataclass(frozen=True, slots=True)

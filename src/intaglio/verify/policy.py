@@ -109,6 +109,7 @@ class Policy:
             valid_until=min(ends, default=None),
             platform=verdict.platform,
             identity=verdict.identity,
+            tcb_evaluations=verdict.tcb_evaluations,
         )
 
 

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
@@ -18,8 +18,8 @@ from intaglio.wire.collateral import TcbStatus
 from intaglio.wire.hashing import feed
 
 __all__ = [
-    "Check", "Checks", "Decision", "Identity", "Outcome", "Platform", "TcbStatus", "Verdict", "evidence_hash",
-    "issue",
+    "Check", "Checks", "Decision", "Identity", "Outcome", "Platform", "TcbEvaluation", "TcbStatus", "Verdict",
+    "evidence_hash", "issue",
 ]  # fmt: skip
 
 
@@ -134,6 +134,32 @@ class Platform:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+class TcbEvaluation(NamedTuple):
+    """What a TD's platform, quoting enclave and module were found to be, for one of its two TEE_TCB_SVNs (check 28).
+
+    `of` is `launch` or `current`. `module` is None where modules have no levels of their own (TDX 1.0).
+    """
+
+    of: str
+    status: TcbStatus
+    date: UnixTime | None
+    advisory_ids: tuple[str, ...]
+    platform: TcbStatus
+    enclave: TcbStatus
+    module: TcbStatus | None
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "of": self.of,
+            "status": self.status.value,
+            "date": self.date,
+            "advisory_ids": list(self.advisory_ids),
+            "platform": self.platform.value,
+            "enclave": self.enclave.value,
+            "module": self.module.value if self.module else None,
+        }
+
+
 _SEAL = object()
 _EVIDENCE = hashlib.sha256(labelled("evidence", b"")[:-1])
 """SHA-256 after everything that precedes the evidence's own head: an array of two items and the label."""
@@ -167,6 +193,8 @@ class Verdict:
     valid_until: UnixTime | None
     platform: Platform | None
     identity: Identity | None
+    tcb_evaluations: tuple[TcbEvaluation, ...]
+    """For a TD, what `tcb_status`, its date and the advisories were made of: launch and, from TDX 1.5 on, current."""
     rendering: Checks = field(repr=False, compare=False)
     seal: InitVar[object]
 
@@ -198,6 +226,7 @@ class Verdict:
             "advisory_ids": list(self.advisory_ids),
             "advisories_stated": self.advisories_stated,
             "tcb_evaluation_number": self.tcb_evaluation_number,
+            "tcb_evaluations": [each.to_json() for each in self.tcb_evaluations],
             "workload": self.workload,
             "policy_hash": self.policy_hash.hex() if self.policy_hash else None,
             "simulated": self.simulated,
@@ -239,10 +268,12 @@ def issue(
     valid_until: UnixTime | None = None,
     platform: Platform | None = None,
     identity: Identity | None = None,
+    tcb_evaluations: tuple[TcbEvaluation, ...] = (),
 ) -> Verdict:
     """The one maker of verdicts, for the modules of this package; a test holds that nothing else imports
     it."""
     return Verdict(
         tee, genuine, tcb_status, tcb_date, advisory_ids, advisories_stated, tcb_evaluation_number, decision,
-        workload, policy_hash, reasons, simulated, evidence_hash, at, valid_until, platform, identity, checks, _SEAL,
+        workload, policy_hash, reasons, simulated, evidence_hash, at, valid_until, platform, identity, tcb_evaluations,
+        checks, _SEAL,
     )  # fmt: skip

@@ -114,7 +114,12 @@ def other_pce_id(draft: Draft) -> None:
 @fault(Reason.COLLATERAL_MISMATCH)
 def tcb_info_for_tdx(draft: Draft) -> None:
     """genuine TCB info of the same family, for TDX"""
-    draft.tcb_info.content["id"] = "TDX"
+    draft.tcb_info.content |= {
+        "id": "TDX",
+        "tdxModule": {"mrsigner": "00" * 48, "attributes": "00" * 8, "attributesMask": "FF" * 8},
+    }
+    for level in _levels(draft.tcb_info):
+        cast(JsonObject, level["tcb"])["tdxtcbcomponents"] = [{"svn": 0}] * 16
 
 
 @fault(Reason.COLLATERAL_MISMATCH)
