@@ -11,13 +11,17 @@ from intaglio.errors import Malformed
 from intaglio.session.enclave import EnclaveHandshake
 from intaglio.session.offers import OfferTerms, make_offer
 from intaglio.session.signing import Signer, SigningKeys, certify
+from intaglio.sim.amd_pki import AmdAuthority
 from intaglio.sim.draft import Draft
 from intaglio.sim.loader import image_of
 from intaglio.sim.signing import EnclaveTerms, sign_enclave
+from intaglio.sim.snp import SnpDraft
 from intaglio.sim.world import Lab
 from intaglio.types import Tee, UnixTime
 from intaglio.wire.content import Record
 from intaglio.wire.identity import KeyCertificate, KeyUse, Pin, Suite
+from intaglio.wire.snp_certs import CertificateTable
+from intaglio.wire.snp_fields import Product
 from tests.cli.conftest import NOON, run
 
 
@@ -40,7 +44,13 @@ def files(lab_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     hello = handshake.hello(lambda _: made.quote, {})
     frames = [handshake.sender.protect([Record("get_size", "application/cbor", b"\x18d")]) for _ in range(2)]
     mr_enclave = image_of(folder / "meter.py").mr_enclave()
+    amd = SnpDraft.of(AmdAuthority.create(NOON, bits=2048), NOON, product=Product.TURIN, version=5).build()
+    table = CertificateTable(vcek=amd.collateral.vek, ask=amd.collateral.ask, crl=amd.collateral.crl).encode()
     return {
+        "SEV-SNP report": amd.report,
+        "SEV-SNP collateral": amd.collateral.encode_json(),
+        "SEV-SNP certificate table": table,
+        "SEV-SNP report with certificate table": amd.report + table,
         "quote": made.quote,
         "SGX collateral": made.collateral.encode_json(),
         "SGX report": made.quote[48:432],
@@ -85,6 +95,19 @@ def test_fields_are_those_of_the_file(files: dict[str, bytes]) -> None:
     sigstruct = run("inspect", "-", "--json", stdin=files["SIGSTRUCT"]).json["facts"]
     assert quote["report"]["mr_enclave"] == sigstruct["enclave_hash"]
     assert sigstruct["debug_allowed"] is True
+
+
+def test_amds_files_say_what_they_are_about(files: dict[str, bytes]) -> None:
+    report = run("inspect", "-", "--json", stdin=files["SEV-SNP report"]).json["facts"]
+    table = run("inspect", "-", "--json", stdin=files["SEV-SNP certificate table"]).json["facts"]
+    both = run("inspect", "-", "--json", stdin=files["SEV-SNP report with certificate table"]).json["facts"]
+    collateral = run("inspect", "-", "--json", stdin=files["SEV-SNP collateral"]).json["facts"]
+    assert both == {"report": report, "certificate_table": table}
+    assert report["reported_tcb"] == table["vcek"]["platform"]["tcb"] == collateral["vek"]["platform"]["tcb"]
+    assert report["chip_id"] == table["vcek"]["platform"]["hardware_id"] + "00" * 56
+    assert (table["vlek"], table["ark"]) == ("missing", "missing")
+    assert table["crl"] == collateral["crl"]
+    assert collateral["ark"]["subject"] == "ARK-Turin"
 
 
 def test_no_secret_of_a_keystore_is_shown(files: dict[str, bytes]) -> None:

@@ -1,10 +1,11 @@
 """Which of several collateral files belongs to a piece of evidence."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from intaglio.cli.failure import Usage
-from intaglio.cli.reading import read_bytes
+from intaglio.cli.reading import dearmoured, read_bytes
 from intaglio.collateral.evidence import requests_for
 from intaglio.collateral.freshness import freshness
 from intaglio.collateral.source import fits
@@ -14,6 +15,7 @@ from intaglio.verify.evidence import Kind, classify
 from intaglio.wire.collateral_request import CollateralRequest, DcapRequest
 from intaglio.wire.endorsement import Collateral, parse_collateral
 from intaglio.wire.report_key import ReportKey
+from intaglio.wire.snp_parts import SnpParts
 
 __all__ = ["CollateralFile", "choose", "read_collateral_files", "read_requests"]
 
@@ -26,15 +28,41 @@ class CollateralFile:
     collateral: Collateral
 
 
-def read_collateral_files(paths: list[Path]) -> list[CollateralFile]:
-    """Raises `Usage` for a file that is no collateral."""
+def read_collateral_files(paths: list[Path], evidence: Path | None = None, table: bytes = b"") -> list[CollateralFile]:
+    """JSON, one file each; or AMD's certificates and lists, PEM or DER, which make up one set together.
+
+    `table` is a certificate table that came behind the report in `evidence`. Raises `Usage` for a file that is no
+    collateral, and for certificates without the ones that lead to the root.
+    """
     files: list[CollateralFile] = []
+    parts, given = SnpParts(), []
     for path in paths:
+        data = read_bytes(path)
         try:
-            files.append(CollateralFile(path, parse_collateral(read_bytes(path))))
+            if data.lstrip().startswith(b"{"):
+                files.append(CollateralFile(path, parse_collateral(data)))
+            else:
+                parts.add(dearmoured(data)[0])
+                given.append(path)
         except Malformed as error:
             raise Usage(f"{path}: not collateral: {error}") from error
+    if given:
+        files += _assembled(parts, given, table)
+    elif table and evidence is not None:
+        # The host put it there and the user did not ask for it: what it lacks is not the user's mistake.
+        with suppress(Usage):
+            files += _assembled(parts, [evidence], table)
     return files
+
+
+def _assembled(parts: SnpParts, given: list[Path], table: bytes) -> list[CollateralFile]:
+    try:
+        if table:
+            parts.add(table)
+        return [CollateralFile(given[0], collateral) for collateral in parts.collateral()]
+    except Malformed as error:
+        names = ", ".join(map(str, given))
+        raise Usage(f"{names}: not all that a report is judged by: {error}") from error
 
 
 def choose(files: list[CollateralFile], evidence: bytes, at: UnixTime) -> CollateralFile | None:

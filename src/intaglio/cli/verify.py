@@ -26,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
             "intaglio verify quote.hex --collateral coll.json --at 1751624924     as of July 2025",
             "intaglio verify quote.bin --collateral coll.json --policy policy.toml --explain",
             "intaglio verify quote.bin --collateral a.json --collateral b.json --json | jq .tcb_status",
+            "intaglio verify report.bin --collateral vcek.der --collateral cert_chain.pem",
         )
     )(verify)
 
@@ -37,7 +38,9 @@ def verify(
     collateral: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE", help="What it is judged by (JSON); of several, the one that fits the platform and the time."
+            metavar="FILE",
+            help="What it is judged by: JSON, of several the one that fits the platform and the time; "
+            "or AMD's certificates, as many files as there are.",
         ),
     ] = None,
     policy: Annotated[
@@ -75,14 +78,16 @@ def verify(
     from intaglio.cli.verdict_facts import format_of  # noqa: PLC0415
     from intaglio.cli.verdict_text import show_verdict  # noqa: PLC0415
     from intaglio.types import UnixTime  # noqa: PLC0415
+    from intaglio.wire.snp_parts import split_extended_report  # noqa: PLC0415
 
     data = read_bytes(file)
     rules = None if policy is None else read_policy(policy)
     pin_hash = None if pin is None else read_pin(pin).hash
     roots = read_roots(lab or [])
-    files = read_collateral_files(collateral or [])
+    whole, written = dearmoured(data)
+    evidence, table = split_extended_report(whole)
+    files = read_collateral_files(collateral or [], file, table)
     moment = UnixTime(int(time.time()) if at is None else at)
-    evidence, written = dearmoured(data)
     chosen = choose(files, evidence, moment)
     verdict, kind = _judge(evidence, chosen.collateral if chosen else None, moment, roots)
     if rules is not None:

@@ -43,7 +43,7 @@ class SnpParts:
         elif data[:1] == bytes((der.SEQUENCE,)):
             self._add_der(data)
         else:
-            self._add_table(CertificateTable.parse(data))
+            self._add_table(_read_table(data))
 
     def collateral(self) -> list[SnpCollateral]:
         """One for each VCEK or VLEK certificate, in their order. Raises `Malformed`, naming what is missing."""
@@ -91,6 +91,13 @@ class SnpParts:
     def _room(self) -> None:
         if len(self) == MAX_PARTS:
             raise Malformed("certificates", f"more than {MAX_PARTS}")
+
+
+def _read_table(data: bytes) -> CertificateTable:
+    try:
+        return CertificateTable.parse(data)
+    except Malformed as error:
+        raise Malformed("certificates", f"no certificate or list, and no certificate table: {error}") from error
 
 
 def split_extended_report(data: bytes) -> tuple[bytes, bytes]:

@@ -1,13 +1,21 @@
 """Evidence and what it is judged by: quotes, reports, collateral, certificates, revocation lists."""
 
+from intaglio.cli.formats.certificates import certificate_facts, crl_facts, optional_crl, read_der, read_pem
 from intaglio.cli.formats.facts import Facts, Format, When
+from intaglio.cli.formats.snp import (
+    is_certificate_table,
+    is_extended_report,
+    read_certificate_table,
+    read_extended_report,
+    read_snp_collateral,
+    read_snp_report,
+)
 from intaglio.errors import Malformed
 from intaglio.verify.evidence import Kind, classify
 from intaglio.wire.collateral import DcapCollateral, EnclaveIdentity, TcbInfo
 from intaglio.wire.dcap import CertificationType, Quote
-from intaglio.wire.pck import PckExtension
 from intaglio.wire.sgx import REPORT_BODY_SIZE, ReportBody
-from intaglio.wire.x509 import Certificate, RevocationList, decode_crl, read_pem_chain
+from intaglio.wire.x509 import Certificate, decode_crl, read_pem_chain
 
 __all__ = ["EVIDENCE_FORMATS", "TEXT_FORMATS"]
 
@@ -40,7 +48,7 @@ def _certification(quote: Quote) -> Facts:
     kind = CertificationType(data.kind).name if data.kind in list(CertificationType) else "unknown"
     facts: dict[str, object] = {"type": f"{data.kind} ({kind})"}
     if data.kind in (CertificationType.PCK_LEAF, CertificationType.PCK_CHAIN):
-        facts["certificates"] = [_certificate(Certificate.parse(der)) for der in read_pem_chain(data.data)]
+        facts["certificates"] = [certificate_facts(Certificate.parse(der)) for der in read_pem_chain(data.data)]
     elif data.identifier is not None:
         known = data.identifier
         facts |= {"ppid": known.ppid, "cpu_svn": known.cpu_svn, "pce_svn": known.pce_svn, "pce_id": known.pce_id}
@@ -90,63 +98,10 @@ def read_collateral(data: bytes) -> Facts:
             "isv_prod_id": identity.isv_prod_id,
             "levels": [f"{level.status.value} from ISVSVN {level.isv_svn}" for level in identity.levels],
         },
-        "root_ca_crl": _optional_crl(collateral.root_ca_crl),
-        "pck_crl": _optional_crl(collateral.pck_crl),
+        "root_ca_crl": optional_crl(collateral.root_ca_crl),
+        "pck_crl": optional_crl(collateral.pck_crl),
         "digest": collateral.digest,
         "note": "nothing here is verified",
-    }
-
-
-def read_pem(data: bytes) -> Facts:
-    return {"certificates": [_certificate(Certificate.parse(der, serial_zero=True)) for der in read_pem_chain(data)]}
-
-
-def read_der(data: bytes) -> Facts:
-    """A certificate or a revocation list."""
-    try:
-        return {"certificates": [_certificate(Certificate.parse(data, serial_zero=True))]}
-    except Malformed:
-        return _crl(data)
-
-
-def _certificate(certificate: Certificate) -> Facts:
-    facts: dict[str, object] = {
-        "subject": certificate.common_name,
-        "serial": f"{certificate.serial:x}",
-        "not_before": When(certificate.not_before),
-        "not_after": When(certificate.not_after),
-        "authority": certificate.is_ca,
-        "public_key": certificate.public_key,
-    }
-    if certificate.sgx_extension is None:
-        return facts
-    extension = PckExtension.parse(certificate.sgx_extension)
-    return facts | {
-        "platform": {
-            "fmspc": extension.fmspc,
-            "ppid": extension.ppid,
-            "pce_id": extension.pce_id,
-            "components": extension.components,
-            "pce_svn": extension.pce_svn,
-            "platform_instance_id": extension.platform_instance_id,
-            "dynamic": extension.dynamic,
-            "cached_keys": extension.cached_keys,
-            "smt": extension.smt,
-        }
-    }
-
-
-def _optional_crl(der: bytes) -> Facts | str:
-    return _crl(der) if der else "missing"
-
-
-def _crl(der: bytes) -> Facts:
-    found = RevocationList.parse(der)
-    return {
-        "issuer": found.issuer_name,
-        "this_update": When(found.this_update),
-        "next_update": None if found.next_update is None else When(found.next_update),
-        "revoked": [f"{serial:x}" for serial in sorted(found.revoked)],
     }
 
 
@@ -172,14 +127,17 @@ TEXT_FORMATS = (
     Format(
         "certificate revocation list (PEM)",
         lambda data: data.startswith(b"-----BEGIN X509 CRL-----"),
-        lambda data: _crl(decode_crl(data)),
+        lambda data: crl_facts(decode_crl(data)),
     ),
     Format("SGX collateral", lambda data: data.lstrip()[:1] == b"{" and b'"tcb_info"' in data, read_collateral),
+    Format("SEV-SNP collateral", lambda data: data.lstrip()[:1] == b"{" and b'"vek"' in data, read_snp_collateral),
 )
 EVIDENCE_FORMATS = (
     Format("certificate or revocation list (DER)", lambda data: data.startswith(b"\x30\x82"), read_der),
     Format("quote", _is(Kind.ECDSA_QUOTE), read_quote),
-    Format("SEV-SNP report", _is(Kind.SNP_REPORT), read_recognised),
+    Format("SEV-SNP report", _is(Kind.SNP_REPORT), read_snp_report),
+    Format("SEV-SNP report with certificate table", is_extended_report, read_extended_report),
+    Format("SEV-SNP certificate table", is_certificate_table, read_certificate_table),
     Format("Nitro attestation document", _is(Kind.NITRO_DOCUMENT), read_recognised),
     Format("IAS report", _is(Kind.IAS_REPORT), read_recognised),
     Format("EPID quote", _is(Kind.EPID_QUOTE), read_recognised),
