@@ -15,7 +15,16 @@ from typing import Any, Self
 from intaglio.errors import Unavailable
 from intaglio.types import SessionId, UnixTime
 
-__all__ = ["MAX_PAGE", "QuarantineEntry", "Reader", "Status", "StoredRecord", "StoredSession", "Tally"]
+__all__ = [
+    "MAX_PAGE",
+    "QuarantineEntry",
+    "Reader",
+    "Status",
+    "StoredEvidence",
+    "StoredRecord",
+    "StoredSession",
+    "Tally",
+]
 
 MAX_PAGE = 1000
 
@@ -76,6 +85,22 @@ class StoredSession:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredEvidence:
+    """What a session was accepted for: its evidence, and the JSON of the collateral that judged it then."""
+
+    number: int
+    session: SessionId
+    workload: str
+    tee: str
+    simulated: bool
+    accepted_at: UnixTime
+    expires_at: UnixTime
+    live: bool
+    evidence: bytes = field(repr=False)
+    collateral: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class QuarantineEntry:
     """Something that was refused: `reasons` are names of `Reason`; `data` is the beginning of what came."""
 
@@ -129,6 +154,11 @@ SELECT s.id, s.session, s.workload, s.tee, s.simulated, s.accepted_at, s.expires
        s.frames, s.records, s.late, s.replays, s.highest, s.last_at, s.offer, s.evidence, s.policy, h.verdict
 FROM sessions s JOIN handshakes h ON h.session = s.id
 """
+_LIVE = "s.expires_at > ? AND s.ended_at IS NULL AND s.wrap_key IS NOT NULL"
+_EVIDENCE = f"""
+SELECT s.id, s.session, s.workload, s.tee, s.simulated, s.accepted_at, s.expires_at, {_LIVE}, e.bytes, c.bytes
+FROM sessions s JOIN evidence e ON e.hash = s.evidence LEFT JOIN collateral c ON c.digest = s.collateral
+"""  # noqa: S608 - our own text only
 _QUARANTINE = "SELECT id, name, what, reasons, detail, bytes, session, remote, count, first_at, last_at FROM quarantine"
 
 
@@ -185,6 +215,12 @@ class Reader:
 
     def session(self, session: SessionId) -> StoredSession | None:
         return next((_session(row) for row in self._rows(f"{_SESSION} WHERE s.session = ?", (session,))), None)
+
+    def evidence(self, at: UnixTime, *, after: int = 0, limit: int = 100, ended: bool = False) -> list[StoredEvidence]:
+        """What sessions that are live at `at` rest on, in the order of their Accepts; `ended`: of all sessions."""
+        query = f"{_EVIDENCE} WHERE s.id > ?{'' if ended else f' AND {_LIVE}'} ORDER BY s.id LIMIT ?"
+        values = (at, after, *(() if ended else (at,)), _page(limit))
+        return [_evidence(row) for row in self._rows(query, values)]
 
     def gaps(self, session: SessionId) -> list[tuple[int, int]]:
         """The sequence numbers below the highest that have not arrived, as (first, last), at most `MAX_PAGE` gaps."""
@@ -260,6 +296,12 @@ def _session(row: Row) -> StoredSession:
     values = list(row)
     values[4], values[8], values[-1] = bool(values[4]), bool(values[8]), json.loads(values[-1])
     return StoredSession(*values)
+
+
+def _evidence(row: Row) -> StoredEvidence:
+    values = list(row)
+    values[4], values[7] = bool(values[4]), bool(values[7])
+    return StoredEvidence(*values)
 
 
 def _entry(row: Row) -> QuarantineEntry:

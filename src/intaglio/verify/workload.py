@@ -14,6 +14,7 @@ from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
 from intaglio.verify.ledger import Ledger, Step
 from intaglio.verify.rules.common import PIN, REPORT_DATA
+from intaglio.verify.rules.extent import Extent, Limit, Named
 from intaglio.verify.rules.nitro import NITRO
 from intaglio.verify.rules.rule import MEASURED, Case, PinField, Rule, RuleSet
 from intaglio.verify.rules.sgx import SGX
@@ -79,6 +80,26 @@ class Workload:
         if self.dangerous_unpinned:
             found.append("dangerous_unpinned: the enclave may talk to another data centre")
         return found
+
+    @property
+    def pin_sentence(self) -> str:
+        """Where our keys are, in words."""
+        if self.pin.where == MEASURED:
+            loose = RULE_SETS[self.tee].loose
+            return "our keys are in the measurement" if self.exact else f"not pinned: {loose} may pin other keys"
+        return f"{RULE_SETS[self.tee].pins[self.pin.where].name} holds the hash of our keys"
+
+    @property
+    def extents(self) -> dict[str, Extent | None]:
+        """How much each rule and each term lets through, by its key."""
+        return {
+            **{rule.key: rule.extent for rule in self.rules},
+            "pin": Named(frozenset((self.pin.where,))),
+            "dangerous_unpinned": Named(frozenset(("unpinned",) if self.dangerous_unpinned else ())),
+            "max_session_age": Limit(self.max_session_age),
+            "max_offer_age": Limit(self.max_offer_age),
+            "heartbeat": None if self.heartbeat is None else Limit(self.heartbeat),
+        }
 
     def judge(self, verdict: Verdict, identity: Identity, binding: Binding) -> Ledger:
         """All rules on a genuine verdict. It accepts if no rule failed."""

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from intaglio.types import UnixTime
 from intaglio.verify.ledger import moment
-from intaglio.verify.rules.reference import FOREVER, References
+from intaglio.verify.rules.reference import FOREVER, References, Span
 
-__all__ = ["Bits", "Extent", "Floor", "Limit", "Named", "Timed", "beyond"]
+__all__ = ["Bits", "Extent", "Floor", "Limit", "Named", "Since", "Timed", "beyond"]
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +27,11 @@ class Named:
 class Timed:
     """Things, each in its windows."""
 
-    windows: Mapping[str, tuple[tuple[UnixTime, UnixTime], ...]]
+    windows: Mapping[str, tuple[Span, ...]]
 
     @classmethod
     def of(cls, references: References) -> "Timed":
-        windows: dict[str, tuple[tuple[UnixTime, UnixTime], ...]] = {}
-        for each in references.all:
-            windows[each.value.hex()] = (*windows.get(each.value.hex(), ()), (each.not_before, each.not_after))
-        return cls({thing: _merged(spans) for thing, spans in windows.items()})
+        return cls({value.hex() or "(absent)": spans for value, spans in references.spans.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +42,21 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
+class Since:
+    """A time from which on things pass: an earlier one lets more through."""
+
+    time: UnixTime
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
-    """A number that must not be passed: a higher one lets more through."""
+    """Seconds that must not be passed: a higher number lets more through."""
 
     number: int
+
+    def __str__(self) -> str:
+        unit, size = next((unit, size) for unit, size in _UNITS if self.number % size == 0)
+        return f"{self.number // size}{unit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +67,37 @@ class Bits:
     mask: bytes
 
 
-Extent = Named | Timed | Floor | Limit | Bits
+Extent = Named | Timed | Floor | Since | Limit | Bits
 
 
 def beyond(one: Extent | None, other: Extent | None) -> Iterator[str]:
     """What `other` lets through and `one` does not, in words; nothing if `other` is no wider. None is everything."""
     if one is None or one == other:
         return
-    if other is None:
-        yield "anything: the rule is gone"
-        return
     match one, other:
+        case _, None:
+            yield "anything else"
         case Named(), Named():
             yield from sorted(other.things - one.things)
         case Timed(), Timed():
             yield from _timed(one, other)
         case Floor(), Floor():
-            for name in sorted(one.numbers):
-                if other.numbers.get(name, 0) < one.numbers[name]:
-                    yield f"{name} from {other.numbers.get(name, 0)}".strip()
+            for name, least in one.numbers.items():
+                lower = other.numbers.get(name, 0)
+                if lower < least:
+                    span = str(lower) if lower == least - 1 else f"{lower} to {least - 1}"
+                    yield f"{name} {span}".strip()
+        case Since(), Since():
+            if other.time < one.time:
+                yield f"from {moment(other.time)} on"
         case Limit(), Limit():
             if other.number > one.number:
-                yield f"up to {other.number}"
+                yield f"more than {one}, up to {other}"
         case Bits(), Bits():
             if not _implies(other, one):
                 yield f"{other.value.hex()} under the mask {other.mask.hex()}"
         case _:
-            yield "what another kind of rule names"
+            yield "what another kind of rule lets through"
 
 
 def _timed(one: Timed, other: Timed) -> Iterator[str]:
@@ -95,21 +109,11 @@ def _timed(one: Timed, other: Timed) -> Iterator[str]:
             yield f"{thing}{_spans(spans) or ' at any time'} (before: {_spans(known).strip() or 'at any time'})"
 
 
-def _spans(spans: tuple[tuple[UnixTime, UnixTime], ...]) -> str:
+def _spans(spans: tuple[Span, ...]) -> str:
     texts = []
     for begin, end in spans:
         texts.append((f" from {moment(begin)}" if begin else "") + (f" until {moment(end)}" if end != FOREVER else ""))
     return " and".join(texts)
-
-
-def _merged(spans: tuple[tuple[UnixTime, UnixTime], ...]) -> tuple[tuple[UnixTime, UnixTime], ...]:
-    merged: list[tuple[UnixTime, UnixTime]] = []
-    for begin, end in sorted(spans):
-        if merged and begin <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((begin, end))
-    return tuple(merged)
 
 
 def _implies(wide: Bits, narrow: Bits) -> bool:

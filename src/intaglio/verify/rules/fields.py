@@ -53,6 +53,8 @@ class BytesField(Generic[Body]):
             return []
         if value != bytes(map(int.__and__, value, mask)):
             table.problem(self.key, f"has bits outside {self.key}_mask, so nothing could match")
+        if not any(mask):
+            table.problem(self.key, f"{self.key}_mask is zero, so nothing would be looked at")
         return [Masked(self.key, self.step, self.name, self.read, value, mask)]
 
     def _rule(self, values: References) -> Rule[Body]:
@@ -84,9 +86,9 @@ class NumberField(Generic[Body]):
         return self._rule(table.take(self.key, number(self.limit), 0))
 
     def maybe(self, table: Table) -> list[Rule[Body]]:
-        """Optional."""
-        found = table.maybe(self.key, number(self.limit), None)
-        return [] if found is None else [self._rule(found)]
+        """Optional; a minimum of 0 is none."""
+        found = table.maybe(self.key, number(self.limit), 0)
+        return [self._rule(found)] if found else []
 
     def _rule(self, minimum: int) -> Rule[Body]:
         return AtLeast(self.key, self.step, self.name, self.read, minimum, self.reason)

@@ -63,7 +63,7 @@ def read_firmware(table: Table) -> list[Rule[SnpReport]]:
     rules: list[Rule[SnpReport]] = []
     for key, name, read in _TCBS:
         minimum = _read_tcb(table, key, optional=key != "min_tcb")
-        if minimum:
+        if minimum or key == "min_tcb":
             rules.append(Reaches(key, STEP, name, _numbers(read), minimum, Reason.FIRMWARE_TOO_OLD))
     least = table.maybe("min_version", version, None)
     if least is not None:
@@ -75,7 +75,7 @@ def read_firmware(table: Table) -> list[Rule[SnpReport]]:
         )
     rules.append(
         Forbidden(
-            "dangerous_allow_provisional_firmware", STEP, "provisional", _provisional,
+            "dangerous_allow_provisional_firmware", STEP, "provisional firmware", _provisional,
             table.maybe("dangerous_allow_provisional_firmware", true, False), Reason.FIRMWARE_PROVISIONAL,
             "the platform's owner can still go back to older firmware",
         )
@@ -103,4 +103,4 @@ def _read_tcb(table: Table, key: str, *, optional: bool) -> Mapping[str, int]:
     minimum = {short: below.take(short, number(0xFF), 0) for short in _COMPONENTS if short != _OPTIONAL}
     fmc = below.maybe(_OPTIONAL, number(0xFF), 0)
     below.end({})
-    return {**minimum, _OPTIONAL: fmc} if fmc else minimum
+    return {short: least for short, least in {**minimum, _OPTIONAL: fmc}.items() if least}

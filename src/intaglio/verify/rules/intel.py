@@ -13,9 +13,9 @@ from intaglio.errors import Rejected
 from intaglio.reasons import Reason
 from intaglio.types import UnixTime
 from intaglio.verify.ledger import Group, Step, moment
-from intaglio.verify.rules.extent import Extent, Floor, Limit, Named, Timed
-from intaglio.verify.rules.reference import FOREVER
-from intaglio.verify.rules.rule import Case, Rule
+from intaglio.verify.rules.extent import Extent, Floor, Limit, Named, Since, Timed
+from intaglio.verify.rules.reference import ALWAYS, FOREVER
+from intaglio.verify.rules.rule import Case, Rule, Window
 from intaglio.verify.rules.table import Table, duration, hexadecimal, instant, items, number
 from intaglio.verify.verdict import Identity, TcbStatus
 from intaglio.wire.cbor import Value
@@ -92,7 +92,7 @@ class LevelDate(Rule[Identity]):
 
     @property
     def extent(self) -> Extent:
-        return Floor({"": self.earliest})
+        return Since(self.earliest)
 
     def canonical(self) -> Value:
         return self.earliest
@@ -123,7 +123,7 @@ class Grace(Rule[Identity]):
 
     @property
     def sentence(self) -> str:
-        return f"an outdated platform only for {self.seconds} s after the date of its TCB level"
+        return f"an outdated platform only for {Limit(self.seconds)} after the date of its TCB level"
 
     @property
     def extent(self) -> Extent:
@@ -154,6 +154,10 @@ class Advisories(Rule[Identity]):
             raise Rejected(Reason.ADVISORY_OVER, expected=expected, found=moment(verdict.at))
         return ", ".join(verdict.advisory_ids) or "none"
 
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        return tuple(Window(each, ALWAYS, end, "") for each, end in self._sorted if end != FOREVER)
+
     def closes(self, case: Case[Identity]) -> UnixTime | None:
         end = min((self.allowed[each] for each in case.verdict.advisory_ids), default=FOREVER)
         return None if end == FOREVER else end
@@ -165,7 +169,7 @@ class Advisories(Rule[Identity]):
 
     @property
     def extent(self) -> Extent:
-        return Timed({each: ((UnixTime(0), end),) for each, end in self._sorted})
+        return Timed({each: ((ALWAYS, end),) for each, end in self._sorted})
 
     def canonical(self) -> Value:
         return [[each, end] for each, end in self._sorted]

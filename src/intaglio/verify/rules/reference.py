@@ -13,7 +13,7 @@ from intaglio.types import UnixTime
 from intaglio.verify.ledger import moment
 from intaglio.wire.cbor import Value
 
-__all__ = ["ALWAYS", "FOREVER", "Reference", "References"]
+__all__ = ["ALWAYS", "FOREVER", "Reference", "References", "Span"]
 
 ALWAYS = UnixTime(0)
 FOREVER = UnixTime(253_402_300_799)
@@ -35,25 +35,33 @@ class Reference:
     def __str__(self) -> str:
         begin = f" from {moment(self.not_before)}" if self.not_before else ""
         end = f" until {moment(self.not_after)}" if self.not_after != FOREVER else ""
-        return f"{self.value.hex()}{begin}{end}"
+        return f"{_text(self.value)}{begin}{end}"
+
+
+Span = tuple[UnixTime, UnixTime]
 
 
 class References:
     """The allowed values of one field. One value may have several windows."""
 
-    __slots__ = ("_windows", "all")
+    __slots__ = ("_windows", "all", "spans")
 
     def __init__(self, references: Iterable[Reference]) -> None:
         self.all = tuple(sorted(set(references)))
         self._windows: dict[bytes, tuple[Reference, ...]] = {}
         for each in self.all:
             self._windows[each.value] = (*self._windows.get(each.value, ()), each)
+        self.spans: dict[bytes, tuple[Span, ...]] = {
+            value: _merged((each.not_before, each.not_after) for each in windows)
+            for value, windows in self._windows.items()
+        }
+        """When each value is allowed: windows that touch or overlap are one."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, References) and self.all == other.all
+        return isinstance(other, References) and self.spans == other.spans
 
     def __hash__(self) -> int:
-        return hash(self.all)
+        return hash(tuple(self.spans.items()))
 
     def __repr__(self) -> str:
         return f"References({', '.join(map(str, self.all))})"
@@ -74,16 +82,23 @@ class References:
         return f"{name} {_text(found)}"
 
     def closes(self, found: bytes, at: UnixTime) -> UnixTime | None:
-        """When what is allowed at `at` stops being allowed; None for never. Windows that touch or overlap are one."""
-        end = at
-        for each in self._windows.get(found, ()):  # ascending by the beginning
-            if each.not_before <= end + 1:
-                end = max(end, each.not_after)
-        return None if end == FOREVER else UnixTime(end)
+        """When what is allowed at `at` stops being allowed; None for never."""
+        end = next((end for begin, end in self.spans.get(found, ()) if begin <= at <= end), at)
+        return None if end == FOREVER else end
 
     def canonical(self) -> Value:
-        return [[each.value, each.not_before, each.not_after] for each in self.all]
+        return [[value, begin, end] for value, spans in self.spans.items() for begin, end in spans]
+
+
+def _merged(spans: Iterable[Span]) -> tuple[Span, ...]:
+    merged: list[Span] = []
+    for begin, end in sorted(spans):
+        if merged and begin <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return tuple(merged)
 
 
 def _text(value: bytes) -> str:
-    return value.hex() or "(empty)"
+    return value.hex() or "(absent)"

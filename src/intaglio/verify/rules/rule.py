@@ -14,7 +14,7 @@ from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
 from intaglio.verify.ledger import Step
 from intaglio.verify.rules.extent import Bits, Extent, Floor, Named, Timed
-from intaglio.verify.rules.reference import References
+from intaglio.verify.rules.reference import ALWAYS, FOREVER, References
 from intaglio.verify.verdict import Verdict
 from intaglio.wire.cbor import Value
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MEASURED", "AtLeast", "Case", "Exactly", "Forbidden", "Is", "Masked", "OneOf", "PinField", "Reaches", "Rule",
-    "RuleSet", "Rules", "Unchecked",
+    "RuleSet", "Rules", "Unchecked", "Window",
 ]  # fmt: skip
 
 Body = TypeVar("Body")
@@ -38,6 +38,15 @@ class Case(NamedTuple, Generic[Body]):
 
     verdict: Verdict
     identity: Body
+
+
+class Window(NamedTuple):
+    """Something that a rule lets through, and when."""
+
+    what: str
+    not_before: UnixTime
+    not_after: UnixTime
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,11 @@ class Rule(ABC, Generic[Body]):
         """What this rule gives away, if it weakens the policy."""
         return None
 
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """What it lets through only for a time."""
+        return ()
+
     def closes(self, case: Case[Body]) -> UnixTime | None:
         """Until when what passes now passes, as far as the table itself sets an end."""
         del case
@@ -87,6 +101,14 @@ class OneOf(Rule[Body]):
 
     def check(self, case: Case[Body]) -> str:
         return self.allowed.check(self.name, self.read(case.identity), case.verdict.at, self.reason)
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        return tuple(
+            Window(f"{self.name} {each.value.hex()}", each.not_before, each.not_after, each.note)
+            for each in self.allowed.all
+            if (each.not_before, each.not_after) != (ALWAYS, FOREVER)
+        )
 
     def closes(self, case: Case[Body]) -> UnixTime | None:
         return self.allowed.closes(self.read(case.identity), case.verdict.at)
@@ -254,12 +276,12 @@ class Forbidden(Rule[Body]):
     def check(self, case: Case[Body]) -> str:
         found = self.read(case.identity)
         if found and not self.allowed:
-            raise Rejected(self.reason, expected=_yes(self.name, wanted=False), found=self.name)
-        return f"{self.name}, allowed by {self.key}" if found else _yes(self.name, wanted=False)
+            raise Rejected(self.reason, expected=f"no {self.name}", found=self.name)
+        return f"{self.name}, allowed by {self.key}" if found else f"no {self.name}"
 
     @property
     def sentence(self) -> str:
-        return f"{self.name} or not" if self.allowed else _yes(self.name, wanted=False)
+        return f"{self.name} or none" if self.allowed else f"no {self.name}"
 
     @property
     def extent(self) -> Extent:

@@ -185,11 +185,11 @@ def _read_guest_policy(table: Table) -> list[Rule[SnpReport]]:
     below = table.below("guest_policy")
     reason = Reason.GUEST_POLICY
     rules: list[Rule[SnpReport]] = [
-        Forbidden(below.key("smt"), GUEST_POLICY, "SMT allowed", lambda report: report.policy.smt,
+        Forbidden(below.key("smt"), GUEST_POLICY, "SMT", lambda report: report.policy.smt,
                   below.take("smt", permitted, False), reason, None),
-        Forbidden(below.key("cxl_allow"), GUEST_POLICY, "CXL allowed", lambda report: report.policy.cxl_allow,
+        Forbidden(below.key("cxl_allow"), GUEST_POLICY, "CXL", lambda report: report.policy.cxl_allow,
                   below.maybe("cxl_allow", permitted, False), reason, None),
-        Forbidden("dangerous_allow_migration", GUEST_POLICY, "migratable", lambda report: report.policy.migrate_ma,
+        Forbidden("dangerous_allow_migration", GUEST_POLICY, "migration", lambda report: report.policy.migrate_ma,
                   table.maybe("dangerous_allow_migration", true, False), Reason.MIGRATABLE_GUEST,
                   "the guest may be moved to a platform that nobody judged"),
     ]  # fmt: skip

@@ -100,7 +100,7 @@ def _read_free(table: Table, free: list[str]) -> list[Rule[TdReport]]:
 
 def _read_minimum(table: Table) -> list[Rule[TdReport]]:
     least = table.maybe("min_tee_tcb_svn", hexadecimal(16), None)
-    if least is None:
+    if least is None or not any(least):
         return []
     minimum = {name: svn for name, svn in _svns(least).items() if svn}
     return [
@@ -129,13 +129,13 @@ def _read_configuration(table: Table) -> list[Rule[TdReport]]:
 def _read_attributes(table: Table) -> list[Rule[TdReport]]:
     return [
         Forbidden(
-            "dangerous_allow_sept_ve", ATTRIBUTES, "SEPT_VE enabled",
+            "dangerous_allow_sept_ve", ATTRIBUTES, "SEPT_VE exceptions",
             lambda report: not report.has(TdAttribute.SEPT_VE_DISABLE),
             table.maybe("dangerous_allow_sept_ve", true, False), Reason.SEPT_VE_ENABLED,
             "the host can raise exceptions in the guest at will, by taking its pages away",
         ),
         Forbidden(
-            "dangerous_allow_migration", ATTRIBUTES, "migratable",
+            "dangerous_allow_migration", ATTRIBUTES, "migration",
             lambda report: report.has(TdAttribute.MIGRATABLE),
             table.maybe("dangerous_allow_migration", true, False), Reason.MIGRATABLE_GUEST,
             "the guest may be moved to a platform that nobody judged",

@@ -6,37 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from intaglio.cli.console import clean, examples, line, note, print_json, table
-from intaglio.cli.failure import Commands, Exit
+from intaglio.cli.console import clean, line, note, print_json, table
+from intaglio.cli.failure import Exit
 from intaglio.cli.reading import read_bytes
 
 if TYPE_CHECKING:
     from intaglio.verify.policy import Policy, Workload
 
-__all__ = ["add_to"]
+__all__ = ["PolicyFile", "check"]
+
+PolicyFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The policy, TOML with one [[accept]] table a workload.")
+]
 
 _LONG_HEX = re.compile(r"\b([0-9a-f]{16})[0-9a-f]{4,}\b")
 
 
-def add_to(app: typer.Typer) -> None:
-    group = typer.Typer(
-        cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="Look after the data centre's policy."
-    )
-    group.command(
-        epilog=examples(
-            "intaglio policy check policy.toml",
-            "intaglio policy check policy.toml --json | jq .problems",
-        )
-    )(check)
-    app.add_typer(group, name="policy")
-
-
-def check(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The policy, TOML with one [[accept]] table a workload.")
-    ],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+def check(file: PolicyFile, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List everything that is wrong with a policy.
 
     It is read as the gateway reads it: a missing rule is an error and so is an unknown key, because nothing is
@@ -57,7 +43,7 @@ def check(
             note(f"{len(error.problems)} problem{'s' if len(error.problems) != 1 else ''}; no gateway starts with this")
         raise typer.Exit(Exit.FAILED) from error
     if json:
-        workloads = [_to_json(workload) for workload in policy.workloads]
+        workloads = [{"name": w.name, "tee": w.tee.value, "dangers": w.dangers} for w in policy.workloads]
         print_json({"valid": True, "problems": [], "hash": policy.hash.hex(), "workloads": workloads})
         return
     _show(policy)
@@ -73,12 +59,9 @@ def _show(policy: "Policy") -> None:
 
 
 def _identity(workload: "Workload") -> str:
+    """Measurements cut to what a person compares; `policy explain` shows all of them."""
     from intaglio.verify.workload import RULE_SETS  # noqa: PLC0415
 
     step = RULE_SETS[workload.tee].identifying
     text = ", ".join(rule.sentence for rule in workload.rules if rule.step is step)
     return _LONG_HEX.sub(r"\1...", text)
-
-
-def _to_json(workload: "Workload") -> dict[str, object]:
-    return {"name": workload.name, "tee": workload.tee.value, "dangers": workload.dangers}
