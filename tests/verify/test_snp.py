@@ -1,5 +1,6 @@
 """SEV-SNP under a laboratory's roots: every named attack is refused for its reason, and honest evidence is not."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,9 +14,10 @@ from intaglio.sim.snp import SnpDraft, SnpEvidence, VekKind
 from intaglio.types import UnixTime
 from intaglio.verify import snp
 from intaglio.verify.ledger import Ledger, Step
+from intaglio.verify.policy import Policy
 from intaglio.verify.roots import Roots
 from intaglio.verify.snp import PROCEDURE, SnpVerifier
-from intaglio.verify.verdict import Outcome, Verdict
+from intaglio.verify.verdict import Decision, Outcome, Verdict
 from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.snp import SnpReport
 from intaglio.wire.snp_fields import GuestPolicy, Product
@@ -98,7 +100,7 @@ def test_there_are_many_faults() -> None:
 
 def test_every_reason_of_the_procedure_has_a_fault() -> None:
     text = (ROOT / "docs" / "verification.md").read_text()
-    rows = [line for line in text.splitlines() if line.startswith("| S")]
+    rows = [line for line in text.splitlines() if re.match(r"\| S\d+ ", line)]
     named = {word.strip("`,()| ") for row in rows for word in row.split("|")[4].split() if "`" in word}
     assert named == {fault.reason.name for fault in SNP_FAULTS.values()} | {Reason.COLLATERAL_MISSING.name}
 
@@ -304,3 +306,27 @@ def test_the_documentation_lists_every_check_with_its_sentence() -> None:
     text = (ROOT / "docs" / "verification.md").read_text()
     for step in PROCEDURE:
         assert f"| {step.number} | {step.name} | {step.expected} |" in text
+
+
+def test_the_policy_of_the_page_accepts_an_honest_guest(draft: SnpDraft) -> None:
+    page = (ROOT / "docs" / "snp.md").read_text()
+    (policy,) = [block.split("```")[0] for block in page.split("```toml\n")[1:]]
+    read = Policy.parse(policy)
+    verdict = read.appraise(judge(draft.build()), report_data=REPORT_DATA, pin_hash=None)
+    assert (verdict.decision, verdict.reasons) == (Decision.ACCEPTED, ())
+    debug(draft)
+    verdict = read.appraise(judge(draft.build()), report_data=REPORT_DATA, pin_hash=None)
+    assert verdict.reasons == (Reason.DEBUG_ENCLAVE,)
+
+
+@FAULTS
+def test_a_policy_never_improves_a_verdict(draft: SnpDraft, fault: SnpFault) -> None:
+    page = (ROOT / "docs" / "snp.md").read_text()
+    policy = Policy.parse(page.split("```toml\n")[1].split("```")[0])
+    fault.apply(draft)
+    before = judge(draft.build())
+    for report_data in (None, REPORT_DATA, bytes(64)):
+        after = policy.appraise(before, report_data=report_data, pin_hash=None)
+        assert after.genuine == before.genuine
+        assert set(before.reasons) <= set(after.reasons)
+        assert after.decision in (Decision.REJECTED, Decision.UNDECIDABLE)
