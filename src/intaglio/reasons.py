@@ -26,6 +26,7 @@ class Area(Enum):
     FRAMES = "MALFORMED_MESSAGE"
     EVIDENCE = "MALFORMED_EVIDENCE"
     POLICY = "NO_WORKLOAD"
+    RESULTS = "RESULT_SIGNATURE"
     SEALING = "SEAL_AUTHENTICATION"
 
 
@@ -559,6 +560,20 @@ class Reason(Enum):
         "its configuration holds the hash of other pinned keys: an image made for somebody else",
         _VENDOR, False, "build the enclave with this data centre's public key",
         "intaglio inspect dc.pub",
+    )  # fmt: skip
+
+    # -- attestation results -----------------------------------------------------------------------------------------
+    RESULT_SIGNATURE = Explanation(
+        "the attestation result is not signed by the data centre that is pinned",
+        "another data centre's token, an altered one, or one under an algorithm that was not agreed on",
+        _HOST, False, "ask the data centre for its result again; compare the pins",
+        "intaglio ear show TOKEN --pin dc.pub",
+    )  # fmt: skip
+    RESULT_EXPIRED = Explanation(
+        "the attestation result has expired",
+        "what it was judged by had a next update, which has passed",
+        _DC, False, "appraise the evidence again with current collateral and issue a new result",
+        "intaglio verify FILE --collateral FILE --ear jwt --sign-with dc.key",
     )  # fmt: skip
 
     # -- sealing -----------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ _TITLES = {
     Area.FRAMES: "Frames: what a session carries",
     Area.EVIDENCE: "Evidence: is it genuine?",
     Area.POLICY: "Policy: is it the one that we want?",
+    Area.RESULTS: "Attestation results: tokens for others",
     Area.SEALING: "Sealing: what an enclave keeps",
 }
 

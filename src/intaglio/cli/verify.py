@@ -1,13 +1,14 @@
 """`intaglio verify`: is this evidence genuine, and does this policy want it?"""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from intaglio.cli.console import examples, note, print_json
-from intaglio.cli.failure import Exit
+from intaglio.cli.failure import Exit, Usage
 from intaglio.cli.reading import dearmoured, read_bytes
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def add_to(app: typer.Typer) -> None:
             "intaglio verify quote.bin --collateral coll.json --policy policy.toml --explain",
             "intaglio verify quote.bin --collateral a.json --collateral b.json --json | jq .tcb_status",
             "intaglio verify report.bin --collateral vcek.der --collateral cert_chain.pem",
+            "intaglio verify quote.bin --collateral c.json --policy policy.toml --ear jwt --sign-with dc.key > ear.jwt",
         )
     )(verify)
 
@@ -60,6 +62,20 @@ def verify(
         bool, typer.Option("--explain", help="Show every check as a tree: what was expected, what was found.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON: the whole verdict.")] = False,
+    ear: Annotated[
+        str | None,
+        typer.Option(metavar="jwt|cwt", help="Write an attestation result for others (EAR) to stdout instead."),
+    ] = None,
+    sign_with: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --ear: the keystore whose identity signs it.")
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Opens that keystore; otherwise INTAGLIO_PASSPHRASE or a prompt does."),
+    ] = None,
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="With --ear: without what tells which machine and session it was.")
+    ] = False,
 ) -> None:
     """Judge evidence: genuine, accepted, or neither?
 
@@ -80,6 +96,7 @@ def verify(
     from intaglio.types import UnixTime  # noqa: PLC0415
     from intaglio.wire.snp_parts import split_extended_report  # noqa: PLC0415
 
+    sign = _signing(ear, sign_with, key_file, anonymous=anonymous, json=json)
     data = read_bytes(file)
     rules = None if policy is None else read_policy(policy)
     pin_hash = None if pin is None else read_pin(pin).hash
@@ -92,7 +109,9 @@ def verify(
     verdict, kind = _judge(evidence, chosen.collateral if chosen else None, moment, roots)
     if rules is not None:
         verdict = rules.appraise(verdict, report_data=None, pin_hash=pin_hash)
-    if json:
+    if sign is not None:
+        sign(verdict)
+    elif json:
         known = {} if kind else {"tee": None}
         source = str(chosen.path) if chosen else None
         print_json({**verdict.to_json(), **known, "kind": kind, "encoding": written, "collateral": source})
@@ -102,6 +121,21 @@ def verify(
         what = None if kind is None else format_of(kind, evidence)
         show_verdict(verdict, what=what, source=f"{file} ({written}, {len(evidence):,} bytes)", explain=explain)
     raise typer.Exit(_status(verdict))
+
+
+def _signing(
+    form: str | None, keystore: Path | None, key_file: Path | None, *, anonymous: bool, json: bool
+) -> "Callable[[Verdict], None] | None":
+    """What writes the token, with the keystore already open: a wrong passphrase is found before anything is judged."""
+    if form is None:
+        if keystore is not None or anonymous:
+            raise Usage("--sign-with and --anonymous belong to --ear")
+        return None
+    if keystore is None or json:
+        raise Usage("--ear needs --sign-with, and does not go with --json")
+    from intaglio.cli.ear import signing  # noqa: PLC0415
+
+    return signing(form, keystore, key_file, anonymous=anonymous)
 
 
 def _judge(

@@ -15,9 +15,11 @@ from intaglio.errors import LocalProtocolError, Malformed
 from intaglio.gateway.config import Secret
 from intaglio.gateway.sealed_file import KeyFile, Passphrase, SealedFile
 from intaglio.session.kem import KemPrivateKey
+from intaglio.session.results import Form, sign_token
 from intaglio.session.signing import Signer, SigningKeys, certify
 from intaglio.types import Draw, UnixTime
 from intaglio.wire import cbor
+from intaglio.wire.ear import Ear
 from intaglio.wire.identity import KeyCertificate, KeyUse, Pin, Suite
 from intaglio.wire.offer import Offer
 
@@ -111,6 +113,11 @@ class Keystore:
         delegated = _Content(content.pin, None, keys, certificate, content.highest_epoch, {}, ())
         SealedFile.create(path, secret, _encode(delegated), self._draw)
         return body
+
+    def sign_result(self, ear: Ear, form: Form) -> bytes:
+        """An attestation result as a token of the identity. Raises `LocalProtocolError` where the keystore holds an
+        operational key only: that one is certified for offers and Accepts, and a reader of tokens knows no other."""
+        return sign_token(self._identity(), ear, form)
 
     # -- offers ------------------------------------------------------------------------------------------------------
 

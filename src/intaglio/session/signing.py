@@ -66,6 +66,11 @@ class SigningKeys:
             made.append(cose.Signature(alg, kid, value))
         return cose.Signed(None if detached else payload, tuple(made)).encode()
 
+    def sign_unlabelled(self, message: bytes) -> bytes:
+        """Ed25519 over what another standard defines (a JWT, a CWT). The message must be framed by that standard: our
+        own structures hold a label, and these never do."""
+        return self._ed25519.sign(message)
+
 
 @dataclass(frozen=True, slots=True)
 class Signer:

@@ -18,6 +18,7 @@ __all__ = [
     "Signature",
     "Signed",
     "encrypt0_aad",
+    "plain_to_be_signed",
     "to_be_signed",
 ]
 
@@ -105,6 +106,11 @@ def to_be_signed(signature_protected: bytes, *, single: bool, label: str, payloa
     if single:
         return cbor2.dumps(["Signature1", signature_protected, aad, payload])
     return cbor2.dumps(["Signature", b"", signature_protected, aad, payload])
+
+
+def plain_to_be_signed(signature_protected: bytes, payload: bytes) -> bytes:
+    """Sig_structure of a COSE_Sign1 that others shall check: without a label, as RFC 8392 has it for a CWT."""
+    return cbor2.dumps(["Signature1", signature_protected, b"", payload])
 
 
 def encrypt0_aad(protected: bytes) -> bytes:
