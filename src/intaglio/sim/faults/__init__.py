@@ -5,11 +5,22 @@ FAULTS["other_attestation_key"].apply(draft)
 evidence = draft.build()          # must be refused for FAULTS["other_attestation_key"].reason
 """
 
-from intaglio.sim.faults import certificates, collateral, enclaves, quotes, snp_certificates, snp_lists, snp_reports
+from intaglio.sim.faults import (
+    certificates,
+    collateral,
+    enclaves,
+    nitro_certificates,
+    nitro_documents,
+    quotes,
+    snp_certificates,
+    snp_lists,
+    snp_reports,
+)
+from intaglio.sim.faults.nitro_registry import NITRO_FAULTS, NitroFault
 from intaglio.sim.faults.registry import FAULTS, Fault
 from intaglio.sim.faults.snp_registry import SNP_FAULTS, SnpFault
 
 __all__ = [
-    "FAULTS", "SNP_FAULTS", "Fault", "SnpFault", "certificates", "collateral", "enclaves", "quotes",
-    "snp_certificates", "snp_lists", "snp_reports",
+    "FAULTS", "NITRO_FAULTS", "SNP_FAULTS", "Fault", "NitroFault", "SnpFault", "certificates", "collateral", "enclaves",
+    "nitro_certificates", "nitro_documents", "quotes", "snp_certificates", "snp_lists", "snp_reports",
 ]  # fmt: skip
