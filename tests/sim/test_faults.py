@@ -7,7 +7,7 @@ import pytest
 
 from intaglio.reasons import Reason
 from intaglio.sim.draft import Draft, Evidence
-from intaglio.sim.faults import FAULTS, SNP_FAULTS, Fault
+from intaglio.sim.faults import FAULTS, IAS_FAULTS, LOCAL_FAULTS, NITRO_FAULTS, SNP_FAULTS, Fault
 from intaglio.sim.signing import signer_of
 from intaglio.sim.world import Lab
 from intaglio.verify.dcap import DcapVerifier
@@ -161,7 +161,8 @@ def test_faults_reach_every_reason_for_evidence() -> None:
     names = list(Reason)
     evidence = names[names.index(Reason.MALFORMED_EVIDENCE) : names.index(Reason.NO_WORKLOAD)]
     shown = {reason for each in FAULTS.values() for reason in (each.reason, *each.also)}
-    shown |= {each.reason for each in SNP_FAULTS.values()}
+    shown |= {each.reason for each in SNP_FAULTS.values()} | {each.reason for each in NITRO_FAULTS.values()}
+    shown |= {each.reason for each in IAS_FAULTS.values()} | {each.reason for each in LOCAL_FAULTS.values()}
     not_shown = {reason.name for reason in evidence if reason not in shown}
-    nitro = {"DOCUMENT_SIGNATURE", "EVIDENCE_FROM_FUTURE", "EVIDENCE_TIMESTAMP"}
-    assert not_shown - nitro == {"COLLATERAL_MISSING"}
+    tdx = {"TDX_MODULE_MISMATCH"}
+    assert not_shown - tdx == {"EPID_QUOTE"}, "no simulator signs with EPID"
