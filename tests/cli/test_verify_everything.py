@@ -12,6 +12,7 @@ from intaglio.cli.formats import guess
 from intaglio.reasons import Reason
 from tests.cli.conftest import Ran, run
 from tests.conftest import VECTORS, missing, vector_cases
+from tests.wire.test_ias import QUOTE, REPORT, body
 
 EVIDENCE = {"quote.bin", "report.bin", "attestation_doc.cbor"}
 KINDS = {"sgx": "SGX, ECDSA quote, version", "tdx": "TDX, ECDSA quote, version", "snp": "SNP, SEV-SNP report, version",
@@ -94,6 +95,26 @@ def test_evidence_cut_short_is_explained(kind: str) -> None:
     for length in (0, 1, 48, 432, 500, len(raw) - 1):
         for given in (["--explain"], []):
             is_explained(run("verify", "-", *given, stdin=raw[:length]))
+
+
+LOCAL = REPORT.encode() + bytes(48)
+OLD_KINDS = {
+    "SGX, IAS report": body(),
+    "SGX, EPID quote, version 2": QUOTE.encode() + bytes(4),
+    "SGX, SGX report": LOCAL,
+}
+
+
+@pytest.mark.parametrize("what", list(OLD_KINDS))
+def test_kinds_of_evidence_that_nobody_makes_for_us(what: str) -> None:
+    """Nothing real of them lies here; each is recognised in every armour, explained, and never genuine."""
+    data = OLD_KINDS[what]
+    for text in (data, data.hex().encode(), base64.b64encode(data)):
+        ran = run("verify", "-", "--explain", stdin=text)
+        assert ran.out.splitlines()[0].endswith(what)
+        assert ran.status in (1, 3)
+        is_explained(ran)
+    assert "MRENCLAVE" in ran.out
 
 
 @pytest.mark.parametrize(

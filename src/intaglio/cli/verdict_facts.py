@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from intaglio.cli.console import moment
 from intaglio.types import Tee
-from intaglio.verify.verdict import Identity, Platform, Verdict
+from intaglio.verify.verdict import Identity, Platform, TcbStatus, Verdict
 
 __all__ = ["Fact", "advisories", "format_of", "identity_facts", "platform_facts", "time_facts"]
 
@@ -53,6 +53,18 @@ _IDENTITY: Mapping[Tee, Mapping[str, str]] = {
         "user_data": "user data",
     },
 }
+_TCB: Mapping[TcbStatus, str] = {
+    TcbStatus.UP_TO_DATE: "nothing is known to be missing",
+    TcbStatus.SW_HARDENING_NEEDED: "current, but software must mitigate what the advisories name",
+    TcbStatus.CONFIGURATION_NEEDED: "current, but a setting of the platform leaves a known hole open",
+    TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED: "current, but both a setting and software leave known holes open",
+    TcbStatus.OUT_OF_DATE: "microcode or firmware are behind, and holes are known",
+    TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED: "microcode or firmware are behind, and a setting leaves a hole open",
+    TcbStatus.TD_RELAUNCH_ADVISED: "the platform is current, but this TD was launched before: launch it again",
+    TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED: "launch the TD again, and change a setting of the platform",
+    TcbStatus.REVOKED: "this level is known to be broken: believe nothing that it says",
+    TcbStatus.NOT_SUPPORTED: "below every level that the vendor lists",
+}
 _MORE = 6
 """Facts of an identity none of whose names is known above."""
 _SIGNIFICANT = ("mr_enclave", "mr_signer", "mr_td", "measurement", "pcrs")
@@ -86,6 +98,7 @@ def time_facts(verdict: Verdict) -> Iterator[Fact]:
     if verdict.tcb_status is not None:
         since = f", TCB of {moment(verdict.tcb_date)[:10]}" if verdict.tcb_date is not None else ""
         yield Fact("TCB status", f"{verdict.tcb_status.value}{since}")
+        yield Fact("which means", _TCB[verdict.tcb_status])
         yield Fact("advisories", advisories(verdict))
         if verdict.tcb_evaluation_number is not None:
             yield Fact("TCB evaluation", str(verdict.tcb_evaluation_number))

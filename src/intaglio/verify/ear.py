@@ -24,27 +24,46 @@ _OPAQUE, _VISIBLE_TO_THE_OPERATOR, _VISIBLE = 2, 32, 96
 _COMPROMISED_INSTANCE = 96
 _CRYPTOGRAPHY_FAILED = 99
 
-_REFUSED: Mapping[Reason, tuple[Claim, int]] = {
-    Reason.CERTIFICATE_REVOKED: (Claim.INSTANCE_IDENTITY, _COMPROMISED_INSTANCE),
-    Reason.CERTIFICATE_EXPIRED: (Claim.HARDWARE, _CONTRAINDICATED_HARDWARE),
-    Reason.ROOT_UNTRUSTED: (Claim.HARDWARE, _UNRECOGNISED_HARDWARE),
-    Reason.QE_VENDOR: (Claim.HARDWARE, _UNRECOGNISED_HARDWARE),
-    Reason.QE_IDENTITY_MISMATCH: (Claim.HARDWARE, _UNRECOGNISED_HARDWARE),
-}
+_Finding = tuple[Claim, int]
+
+
+def _each(claim: Claim, value: int, *reasons: Reason) -> dict[Reason, _Finding]:
+    return dict.fromkeys(reasons, (claim, value))
+
+
+_REFUSED: Mapping[Reason, _Finding] = {
+    **_each(
+        Claim.INSTANCE_IDENTITY, _COMPROMISED_INSTANCE,
+        Reason.CERTIFICATE_REVOKED, Reason.ATTESTATION_KEY_REVOKED,
+    ),
+    **_each(Claim.HARDWARE, _CONTRAINDICATED_HARDWARE, Reason.CERTIFICATE_EXPIRED),
+    **_each(
+        Claim.HARDWARE, _UNRECOGNISED_HARDWARE,
+        Reason.ROOT_UNTRUSTED, Reason.QE_VENDOR, Reason.QE_IDENTITY_MISMATCH, Reason.TDX_MODULE_MISMATCH,
+    ),
+}  # fmt: skip
 """Evidence that is not genuine; for every other reason validation has failed."""
-_REJECTED: Mapping[Reason, tuple[Claim, int]] = {
-    Reason.WRONG_CONFIGURATION: (Claim.CONFIGURATION, _UNSUPPORTABLE_CONFIGURATION),
-    Reason.PRIVILEGED_ENCLAVE: (Claim.CONFIGURATION, _UNSUPPORTABLE_CONFIGURATION),
-    Reason.PLATFORM_CONFIGURATION: (Claim.CONFIGURATION, _UNSUPPORTABLE_CONFIGURATION),
-    Reason.WRONG_PIN: (Claim.CONFIGURATION, _UNSUPPORTABLE_CONFIGURATION),
-    Reason.DEBUG_ENCLAVE: (Claim.RUNTIME_OPAQUE, _VISIBLE),
-    Reason.TCB_STATUS: (Claim.HARDWARE, _CONTRAINDICATED_HARDWARE),
-    Reason.ADVISORY: (Claim.HARDWARE, _CONTRAINDICATED_HARDWARE),
-    Reason.TCB_EVALUATION_TOO_OLD: (Claim.HARDWARE, _CONTRAINDICATED_HARDWARE),
-    Reason.PLATFORM_NOT_ALLOWED: (Claim.INSTANCE_IDENTITY, _UNRECOGNISED_INSTANCE),
-    Reason.REPORT_DATA: (Claim.INSTANCE_IDENTITY, _UNRECOGNISED_INSTANCE),
-}
+_REJECTED: Mapping[Reason, _Finding] = {
+    **_each(
+        Claim.CONFIGURATION, _UNSUPPORTABLE_CONFIGURATION,
+        Reason.WRONG_CONFIGURATION, Reason.PRIVILEGED_ENCLAVE, Reason.PLATFORM_CONFIGURATION, Reason.WRONG_PIN,
+        Reason.SEPT_VE_ENABLED, Reason.GUEST_POLICY, Reason.WRONG_VMPL, Reason.MIGRATABLE_GUEST,
+    ),
+    **_each(Claim.RUNTIME_OPAQUE, _VISIBLE, Reason.DEBUG_ENCLAVE),
+    **_each(
+        Claim.HARDWARE, _CONTRAINDICATED_HARDWARE,
+        Reason.TCB_STATUS, Reason.ADVISORY, Reason.ADVISORY_OVER, Reason.TCB_LEVEL_TOO_OLD, Reason.TCB_GRACE_OVER,
+        Reason.TCB_EVALUATION_TOO_OLD, Reason.WRONG_MODULE, Reason.TDX_MODULE_TOO_OLD, Reason.FIRMWARE_TOO_OLD,
+        Reason.FIRMWARE_PROVISIONAL, Reason.SIGNING_KEY, Reason.REVOCATION_UNKNOWN,
+    ),
+    **_each(
+        Claim.INSTANCE_IDENTITY, _UNRECOGNISED_INSTANCE,
+        Reason.PLATFORM_NOT_ALLOWED, Reason.REPORT_DATA, Reason.WRONG_GUEST,
+    ),
+}  # fmt: skip
 """Genuine evidence that the policy rejects; every other reason is about the code."""
+_NOT_FOR_US = frozenset({Reason.UNSUPPORTED_EVIDENCE, Reason.EPID_QUOTE})
+"""Evidence of a kind that can't be judged."""
 _CONFIGURATION_NEEDED = frozenset(
     {
         TcbStatus.CONFIGURATION_NEEDED,
@@ -86,7 +105,7 @@ def trust_vector(verdict: Verdict) -> dict[Claim, int]:
     if verdict.genuine is False:
         return _refusal(verdict.reasons)
     if verdict.genuine is None or verdict.decision is Decision.UNDECIDABLE:
-        return {Claim.HARDWARE: _UNKNOWN if Reason.UNSUPPORTED_EVIDENCE in verdict.reasons else _NOTHING}
+        return {Claim.HARDWARE: _NOTHING if _NOT_FOR_US.isdisjoint(verdict.reasons) else _UNKNOWN}
     vector = _platform(verdict)
     if verdict.decision is Decision.ACCEPTED:
         vector.setdefault(Claim.CONFIGURATION, _APPROVED_CONFIGURATION)
@@ -131,7 +150,7 @@ def _refusal(reasons: tuple[Reason, ...]) -> dict[Claim, int]:
     return vector
 
 
-def _worsen(vector: dict[Claim, int], found: Iterable[tuple[Claim, int]]) -> None:
+def _worsen(vector: dict[Claim, int], found: Iterable[_Finding]) -> None:
     """Of several findings about one claim, the worst; of those of one tier, the one with the higher number."""
     for claim, value in found:
         held = vector.get(claim, value)
