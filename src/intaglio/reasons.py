@@ -200,56 +200,67 @@ class Reason(Enum):
         "the evidence is not what it claims to be",
         "truncated, padded with something other than zeros, or altered in a length or a reserved field",
         _HOST, False, "deliver the evidence exactly as the platform made it; if it did, report the bytes to us",
+        "intaglio inspect FILE",
     )  # fmt: skip
     UNSUPPORTED_EVIDENCE = Explanation(
         "this kind of evidence can be recognised but not judged",
         "a TEE, a quote version, a key type or an attribute of a TD that this release has no verifier for",
         _DC, False, "upgrade the data centre, or run the workload on a TEE that it can judge",
+        "intaglio inspect FILE",
     )  # fmt: skip
     QE_VENDOR = Explanation(
         "the quote names a quoting enclave vendor other than Intel",
         "the quote was altered, or made by a quoting enclave that Intel did not sign",
         _HOST, False, "use Intel's quoting enclave; if it was used, something on the host edits quotes",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     PCK_CERTIFICATE_MISSING = Explanation(
         "the quote names its platform but does not carry the platform's certificate",
         "the host's quote provider had no PCK certificate cached and put an encrypted platform id in its place",
         _HOST, False, "configure the quote provider library with a PCCS, so that quotes carry the certificate chain",
+        "intaglio doctor --host",
     )  # fmt: skip
     CERTIFICATE_CHAIN = Explanation(
         "the platform's certificates do not form a signed chain",
         "a certificate was altered, is missing, or belongs to another chain",
         _HOST, False, "fetch the certificate chain again from the vendor's service",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     CERTIFICATE_CONSTRAINTS = Explanation(
         "a certificate is used for what it must not be used for",
         "a certificate that is not an authority signed another one, or a chain is longer than its path length",
         _HOST, False, "treat the host as hostile: the vendor issues no such chain",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     CERTIFICATE_ROLE = Explanation(
         "a certificate stands in a place that is not its own",
         "for instance a TCB signing certificate in place of a PCK certificate, or a VCEK of another product",
         _HOST, False, "treat the host as hostile: the vendor issues no such chain",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     CERTIFICATE_EXPIRED = Explanation(
         "a certificate of the platform has expired",
         "the platform was not re-provisioned before the end of its certificate, or the time given is wrong",
         _OWNER, False, "re-provision the platform, or fetch its certificate again; check the clock of the data centre",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     CERTIFICATE_NOT_YET_VALID = Explanation(
         "a certificate of the platform is not valid yet",
         "the clock of the data centre is slow, or the time given lies in the past",
         _DC, True, "check the clock of the data centre",
+        "intaglio doctor --data-centre",
     )  # fmt: skip
     CERTIFICATE_REVOKED = Explanation(
         "a certificate is on the revocation list of its issuer",
         "the vendor revoked this platform, an authority or a signing key, usually because a key leaked",
         _OWNER, False, "take the platform out of use; look at everything it ever sent",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     ROOT_UNTRUSTED = Explanation(
         "the chain ends in a root key that is not pinned here",
         "simulated evidence at a production data centre, or somebody's own root",
         _HOST, False, "use real hardware; for a laboratory, start the data centre with the laboratory's root",
+        "intaglio verify FILE --lab ROOT.pem",
     )  # fmt: skip
     VEK_EXTENSIONS = Explanation(
         "AMD's extensions in the certificate of the signing key can't be read",
@@ -260,6 +271,7 @@ class Reason(Enum):
         "the platform certificate's SGX extension can't be read",
         "a part is missing, repeated or has a wrong length",
         _HOST, False, "fetch the platform's certificate again; if it persists, report the certificate to us",
+        "intaglio inspect FILE",
     )  # fmt: skip
     COLLATERAL_MISSING = Explanation(
         "there is no collateral to judge this evidence by",
@@ -285,6 +297,7 @@ class Reason(Enum):
         "the collateral was issued after the time of judgement",
         "the clock of the data centre is slow, or the time given lies before the collateral's issue",
         _DC, True, "check the clock, or use the collateral of that time",
+        "intaglio doctor --data-centre",
     )  # fmt: skip
     COLLATERAL_MISMATCH = Explanation(
         "the collateral is about another platform or another kind of enclave",
@@ -315,21 +328,25 @@ class Reason(Enum):
         "the quoting enclave's report is not signed by the platform's certificate",
         "the report was altered, or the certificate of another platform was put into the quote",
         _HOST, False, "deliver the quote exactly as the platform made it; otherwise treat the host as hostile",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     QE_REPORT_DATA = Explanation(
         "the quoting enclave did not vouch for this attestation key",
         "somebody put their own key into a real quote",
         _HOST, False, "treat the host as hostile",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     QUOTE_SIGNATURE = Explanation(
         "the quote is not signed by its attestation key",
         "a field of the quote, such as the measurement or the report data, was edited",
         _HOST, False, "deliver the quote exactly as the platform made it; otherwise treat the host as hostile",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     REPORT_SIGNATURE = Explanation(
         "the report is not signed by the key of the certificate beside it",
         "a field such as the measurement or the report data was edited, or the certificate is that of another chip",
         _HOST, False, "deliver the report exactly as the firmware made it; otherwise treat the host as hostile",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     REPORT_UNSIGNED = Explanation(
         "the report says itself that no key signed it",
@@ -345,6 +362,7 @@ class Reason(Enum):
         "the enclave that made the quote is not Intel's quoting enclave",
         "the platform certified another enclave, or its quoting enclave runs in debug mode",
         _HOST, False, "use Intel's quoting enclave in production mode",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     TDX_MODULE_MISMATCH = Explanation(
         "the TDX module that runs this TD is not one that Intel describes",
@@ -360,6 +378,7 @@ class Reason(Enum):
         "the document is not signed by the certificate that it carries",
         "a field of it, such as a register or the report data, was edited, or it carries another one's certificate",
         _HOST, False, "deliver the document exactly as it was made; otherwise treat the host as hostile",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     DOCUMENT_UNSIGNED = Explanation(
         "the report came without its signature and its signing certificates",
@@ -385,6 +404,7 @@ class Reason(Enum):
         "an EPID quote can't be judged by anybody any more",
         "only Intel's attestation service could, and it ended on 2 April 2025; the quote is encrypted to it",
         _HOST, False, "judge the report that the service made of this quote; for new evidence use ECDSA quotes (DCAP)",
+        "intaglio inspect FILE",
     )  # fmt: skip
     REPORT_MAC = Explanation(
         "the local report's MAC does not hold under this report key",
@@ -400,6 +420,7 @@ class Reason(Enum):
         "the evidence was made after the time of judgement",
         "the clock of the data centre is slow, or the time given lies before the evidence",
         _DC, True, "check the clock of the data centre; judge an archive as of a time after its evidence",
+        "intaglio doctor --data-centre",
     )  # fmt: skip
 
     # -- policy ------------------------------------------------------------------------------------------------------
@@ -407,7 +428,7 @@ class Reason(Enum):
         "the policy accepts no workload on this kind of TEE",
         "the policy file has no [[accept]] table for it",
         _DC, False, "add a table for this workload if it is wanted",
-        "intaglio policy check policy.toml",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     WRONG_MEASUREMENT = Explanation(
         "the enclave's measurement is not one that the policy names",
@@ -419,36 +440,43 @@ class Reason(Enum):
         "the measurement is one that the policy accepts only from a later time on",
         "a new release started before its not_before in the policy, or the clock of the data centre is slow",
         _HOST, True, "run the release that is accepted now, or let the policy accept the new one earlier",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     MEASUREMENT_RETIRED = Explanation(
         "the measurement is one that the policy no longer accepts",
         "an old release still runs after its not_after in the policy",
         _HOST, False, "run the release that is accepted now; intaglio policy explain lists them",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     WRONG_SIGNER = Explanation(
         "the enclave is signed by another vendor than the policy names",
         "another vendor's enclave was swapped in",
         _HOST, False, "run the enclave of the vendor that the policy names",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     WRONG_PRODUCT = Explanation(
         "the enclave is another product of the same vendor",
         "its product or family id is not the one that the policy names",
         _HOST, False, "run the product that the policy names",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     SVN_TOO_LOW = Explanation(
         "the enclave's security version is below the policy's minimum",
         "an old release of the enclave, perhaps chosen for a hole that was fixed since",
         _HOST, False, "run a release with at least this security version",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     WRONG_CONFIGURATION = Explanation(
         "the enclave was started with a configuration that the policy does not name",
         "its CONFIGID, CONFIGSVN or attributes differ from those in the policy",
         _HOST, False, "start the enclave with the configuration that the policy names",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     WRONG_MODULE = Explanation(
         "the TDX module is not one that the policy names",
         "the platform's owner loaded another release of the module, or another vendor's",
         _OWNER, False, "load a module that the policy names, or add this one's measurement after reading about it",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     TDX_MODULE_TOO_OLD = Explanation(
         "the TDX module or the firmware below it is older than the policy's min_tee_tcb_svn",
@@ -464,11 +492,13 @@ class Reason(Enum):
         "the guest was launched with a guest policy that allows what the data centre's policy does not",
         "its GUEST_POLICY allows SMT or CXL, lacks a protection, or demands an older firmware ABI than was wanted",
         _HOST, False, "launch the guest with the guest policy that the data centre's policy names",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     WRONG_VMPL = Explanation(
         "the report was requested from another privilege level of the guest than the policy names",
         "software at another VMPL asked, such as a kernel below a paravisor, or the hypervisor itself",
         _HOST, False, "ask for the report from the level that the policy names, or name the level that is meant",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     WRONG_GUEST = Explanation(
         "the report is about another instance of the guest than the policy names",
@@ -479,6 +509,7 @@ class Reason(Enum):
         "the platform's firmware is older than the policy's minimum",
         "boot loader, secure firmware or microcode of the platform are behind, or were when the guest was launched",
         _OWNER, False, "update the platform's firmware, then launch the guest again",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     FIRMWARE_PROVISIONAL = Explanation(
         "the platform runs firmware that its owner has not committed to",
@@ -489,6 +520,7 @@ class Reason(Enum):
         "the report is signed by another kind of key than the policy names",
         "a VLEK, which the cloud holds and which is the same on many chips, in place of a chip's own VCEK, or reverse",
         _OWNER, False, "let the platform sign with the key that the policy names, or name the other one",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     REVOCATION_UNKNOWN = Explanation(
         "no revocation list was consulted, and the policy demands one",
@@ -514,26 +546,31 @@ class Reason(Enum):
         "the platform's TCB status is not one that the policy allows",
         "microcode, BIOS or configuration of the platform are behind; or its status changed with new collateral",
         _OWNER, False, "update the platform, or add the status to the policy after reading its advisories",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     ADVISORY = Explanation(
         "an advisory applies to the platform that the policy does not name, or none could be named",
         "Intel published an advisory for this TCB level, each one passes only by name; or the TCB info is of version 2",
         _OWNER, False, "update the platform, or name the advisory after reading it; collateral must come from API v4",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     ADVISORY_OVER = Explanation(
         "an advisory applies to the platform that the policy allowed for a time, and that time is over",
         "the platform was not updated before the policy's until for this advisory",
         _OWNER, False, "update the platform, or extend the time after reading the advisory again",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     TCB_LEVEL_TOO_OLD = Explanation(
         "the TCB level that the platform reaches is older than the policy's min_tcb_level_date",
         "microcode or BIOS of the platform are from before that date, whatever status Intel gives them today",
         _OWNER, False, "update the platform",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     TCB_GRACE_OVER = Explanation(
         "the platform is out of date, and the policy's grace period for it is over",
         "it was not updated within platform_grace_period after the date of its TCB level",
         _OWNER, False, "update the platform; a longer grace period keeps known holes open",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     TCB_EVALUATION_TOO_OLD = Explanation(
         "the collateral's TCB evaluation number is below the policy's minimum",
@@ -544,11 +581,13 @@ class Reason(Enum):
         "the platform is not one that the policy lists",
         "the enclave runs on a machine that is not ours; an attestation key extracted elsewhere would show the same",
         _HOST, False, "run the enclave on a listed platform, or add this one's id to the policy",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     PLATFORM_CONFIGURATION = Explanation(
         "the platform is configured in a way that the policy does not allow",
         "its certificate says that it is a dynamic platform, caches keys at the registration service, or has SMT on",
         _OWNER, False, "change the platform's configuration, or allow it in the policy",
+        "intaglio policy explain policy.toml",
     )  # fmt: skip
     REPORT_DATA = Explanation(
         "the evidence is not bound to this session",

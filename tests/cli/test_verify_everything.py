@@ -114,7 +114,7 @@ def test_kinds_of_evidence_that_nobody_makes_for_us(what: str) -> None:
         assert ran.out.splitlines()[0].endswith(what)
         assert ran.status in (1, 3)
         is_explained(ran)
-    assert "MRENCLAVE" in ran.out
+        assert "MRENCLAVE" in ran.out
 
 
 @pytest.mark.parametrize(
