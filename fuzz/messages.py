@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
+import cbor2
+
 from fuzz import seeds
 from fuzz.target import expect, read, target
 from intaglio.session.offers import read_offer
@@ -39,6 +41,16 @@ def cbor_item(data: bytes) -> None:
     """Either a value whose deterministic encoding is these bytes, or Malformed."""
     found = read(lambda raw: (cbor.decode(raw, "data"),), data)
     expect(found is None or cbor.encode(found[0]) == data, "what was read is encoded as it came")
+    expect((found is not None) == _deterministic(data), "what another decoder reads and writes again is read")
+
+
+def _deterministic(data: bytes) -> bool:
+    """By the general decoder: whether encoding what it reads gives these bytes."""
+    try:
+        value = cbor2.loads(data, max_depth=cbor.MAX_DEPTH, allow_indefinite=False, allow_duplicate_keys=False)
+        return cbor.encode(value) == data
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError):
+        return False
 
 
 @target(lambda: seeds.message("offer"))

@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intaglio.enclave import values
 from intaglio.errors import Malformed
+from intaglio.gateway.render import json_of_cbor
+from intaglio.host.pipe import decode as decode_answer
 from intaglio.wire import cbor
+from intaglio.wire.cbor_keys import check_keys
 from tests.feeding import feed, feed_garbage
 
 _KEYS = st.integers(-(2**64), 2**64 - 1) | st.binary(max_size=8) | st.text(max_size=8)
@@ -125,6 +129,52 @@ def test_a_tag_is_refused_before_it_means_anything(levels: int, monkeypatch: pyt
     for data in (bytes((0x80 + levels,)) + b"".join(rows), b"\xd8\x1c\x81\xd8\x1d\x00", b"\xd9\xd9\xf7\x00"):
         with pytest.raises(Malformed):
             read(data)
+
+
+def colliding_pairs(count: int) -> list[tuple[int, int]]:
+    """Pairs of numbers that have one hash, as anybody can compute them: CPython hashes tuples by a fixed formula."""
+    prime, multiplier, start = 2**61 - 1, 14029467366897019727, 2870177450012600261
+    back, pairs, first = pow(multiplier, -1, 2**64), list[tuple[int, int]](), 0
+    while len(pairs) < count:
+        first += 1
+        state = (start + first * multiplier) % 2**64
+        state = (state << 31 | state >> 33) * 11400714785074694791 % 2**64
+        second = (987654321 - state) * back % 2**64
+        if second < prime:
+            pairs.append((first, second))
+    return pairs
+
+
+def test_keys_that_hash_alike_are_never_put_into_a_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A map of 100 kB whose keys share one hash took most of a second to build, and four times that for twice the
+    size. Array keys are refused before anything is built from them."""
+    pairs = colliding_pairs(3000)
+    assert len({hash(pair) for pair in pairs}) == 1
+    body = b"".join(b"\x82" + cbor2.dumps(first) + cbor2.dumps(second) + b"\0" for first, second in pairs)
+    data = b"\xb9" + len(pairs).to_bytes(2, "big") + body
+    monkeypatch.setattr(cbor2, "loads", lambda *_, **__: pytest.fail("a general decoder saw it"))
+    with pytest.raises(Malformed, match="key"):
+        read(data)
+    with pytest.raises(ValueError, match="key"):
+        check_keys(data, 8)
+    assert json_of_cbor(data) is None
+    with pytest.raises(Malformed, match="key"):
+        decode_answer(b"\x82\x61a" + data)
+    with pytest.raises(Malformed, match="key"):
+        values.decode(data, "arguments")
+
+
+@given(VALUES)
+def test_scalar_keys_pass_whatever_they_hold(value: cbor.Value) -> None:
+    check_keys(cbor2.dumps(value), 64)
+
+
+@pytest.mark.parametrize(
+    "data", ["", "82", "81", "9f00ff", "bf0000ff", "c000", "1c", "5b7fffffffffffffff", "a180"]
+)
+def test_what_a_look_at_keys_cannot_follow(data: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        check_keys(bytes.fromhex(data), 64)
 
 
 @given(VALUES)

@@ -8,6 +8,7 @@ cycles), indefinite lengths, deep nesting, very many items and trailing bytes ne
 import cbor2
 
 from intaglio.errors import Malformed
+from intaglio.wire.cbor_keys import check_keys
 
 __all__ = ["MAX_DEPTH", "MAX_ITEMS", "Plain", "decode", "encode"]
 
@@ -33,6 +34,7 @@ def decode(data: bytes, name: str) -> Plain:
     """The plain value that `data` encodes, arrays as lists. Raises `Malformed`."""
     _walk(data, name)
     try:
+        check_keys(data, MAX_DEPTH + 1)
         value: Plain = cbor2.loads(data, allow_indefinite=False, allow_duplicate_keys=False, max_depth=MAX_DEPTH + 1)
     except (cbor2.CBORError, ValueError, TypeError, OverflowError) as error:
         raise Malformed(name, f"not CBOR ({error})") from error

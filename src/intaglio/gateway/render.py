@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import cbor2
 
 from intaglio.wire.cbor import NO_TAGS
+from intaglio.wire.cbor_keys import check_keys
 
 __all__ = ["JsonValue", "json_of_cbor", "readable"]
 
@@ -21,8 +22,9 @@ def json_of_cbor(value: bytes) -> JsonValue:
     """A record's value, decoded. Byte strings become {"base64": ...}, maps with other keys than text {"entries":
     [[key, value], ...]}, large integers {"integer": "..."}, other floats {"float": "NaN"}; what is no plain CBOR
     becomes None, and its bytes are shown beside it. That includes tags: a few hundred bytes of shared references can
-    mean more items than there is memory."""
+    mean more items than there is memory. It includes maps with arrays as keys, which can be made to hash alike."""
     try:
+        check_keys(value, MAX_DEPTH)
         decoded = cbor2.loads(
             value, semantic_decoders=NO_TAGS, allow_indefinite=False, allow_duplicate_keys=False, max_depth=MAX_DEPTH
         )

@@ -11,6 +11,7 @@ import cbor2
 
 from intaglio.errors import Malformed
 from intaglio.wire.cbor import NO_TAGS
+from intaglio.wire.cbor_keys import check_keys
 
 __all__ = ["MAX_MESSAGE", "decode", "encode", "receive", "send"]
 
@@ -33,6 +34,7 @@ def encode(request: list[object]) -> bytes:
 def decode(data: bytes) -> list[object]:
     """Raises `Malformed` for anything but a CBOR array that begins with a text."""
     try:
+        check_keys(data, _MAX_DEPTH)
         value = cbor2.loads(
             data, semantic_decoders=NO_TAGS, allow_indefinite=False, allow_duplicate_keys=False, max_depth=_MAX_DEPTH
         )
