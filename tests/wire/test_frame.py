@@ -93,6 +93,13 @@ def test_a_sequence_that_breaks_off_names_the_frame() -> None:
             split_frames(good + extra)
 
 
+@pytest.mark.parametrize("head", ["ff", "", "83ff", "8360", "836161"])
+def test_a_fresh_reader_remembers_no_head_that_no_record_has(head: str) -> None:
+    """82 00 81 FF was a record without a name for a reader that had read nothing yet."""
+    with pytest.raises(Malformed):
+        read(bytes.fromhex("820081" + head))
+
+
 @given(st.binary(max_size=120))
 def test_garbage_is_no_frame(data: bytes) -> None:
     for prefix in (b"", frame(16)[:HEAD], frame(16)):

@@ -100,7 +100,9 @@ class ContentReader:
     __slots__ = ("_head", "_name", "_one", "_one_size", "_size", "_type")
 
     def __init__(self) -> None:
-        self._remember(b"\xff", "", "", 0)  # no record begins with FF
+        # A head like any other: remembering it reads the same as parsing it. (A head that no record has would be read
+        # where a stranger wrote it.)
+        self._remember(_record_head("-", "-", 0), "-", "-", 0)
 
     def read(self, content: bytes) -> tuple[Kind, Body]:
         """The kind and body of [kind, body]. Raises `Malformed`."""
