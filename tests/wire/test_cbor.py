@@ -169,9 +169,7 @@ def test_scalar_keys_pass_whatever_they_hold(value: cbor.Value) -> None:
     check_keys(cbor2.dumps(value), 64)
 
 
-@pytest.mark.parametrize(
-    "data", ["", "82", "81", "9f00ff", "bf0000ff", "c000", "1c", "5b7fffffffffffffff", "a180"]
-)
+@pytest.mark.parametrize("data", ["", "82", "81", "9f00ff", "bf0000ff", "c000", "1c", "5b7fffffffffffffff", "a180"])
 def test_what_a_look_at_keys_cannot_follow(data: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         check_keys(bytes.fromhex(data), 64)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from intaglio.errors import Malformed
 
 __all__ = [
-    "BOOLEAN", "ENUMERATED", "INTEGER", "OBJECT_IDENTIFIER", "OCTET_STRING", "SEQUENCE", "boolean", "element",
-    "elements", "encode", "integer", "raw", "sole",
+    "BOOLEAN", "ENUMERATED", "INTEGER", "OBJECT_IDENTIFIER", "OCTET_STRING", "SEQUENCE", "boolean", "dotted",
+    "element", "elements", "encode", "integer", "raw", "sole",
 ]  # fmt: skip
 
 BOOLEAN = 0x01
@@ -81,6 +81,22 @@ def boolean(content: bytes, field: str) -> bool:
     if content not in (b"\x00", b"\xff"):
         raise Malformed(field, "a boolean is 00 or ff")
     return content == b"\xff"
+
+
+def dotted(oid: bytes) -> str:
+    """An OBJECT IDENTIFIER's content as text. Raises `Malformed` unless it is complete and in its shortest form."""
+    if not oid or oid[-1] >= 0x80:
+        raise Malformed("oid", "empty, or its last number is cut short")
+    numbers, number, begins = [], 0, True
+    for byte in oid:
+        if begins and byte == 0x80:
+            raise Malformed("oid", "a number is longer than it needs to be")
+        number, begins = number << 7 | byte & 0x7F, byte < 0x80
+        if begins:
+            numbers.append(number)
+            number = 0
+    first = min(numbers[0] // 40, 2)
+    return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
 
 
 def encode(tag: int, content: bytes) -> bytes:

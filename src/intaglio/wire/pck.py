@@ -11,12 +11,12 @@ from typing import Self
 from intaglio.errors import Malformed
 from intaglio.wire import der
 
-__all__ = ["SGX_EXTENSION_OID", "PckExtension"]
+__all__ = ["SGX_EXTENSION", "PckExtension"]
 
-SGX_EXTENSION_OID = "1.2.840.113741.1.13.1"
+SGX_EXTENSION = bytes.fromhex("2a864886f84d010d01")
+"""The identifier of the whole extension; those of its parts begin with it."""
 
-_BASE = bytes.fromhex("2a864886f84d010d01")
-_PPID, _TCB, _PCE_ID, _FMSPC, _SGX_TYPE, _INSTANCE, _CONFIGURATION = (_BASE + bytes((n,)) for n in range(1, 8))
+_PPID, _TCB, _PCE_ID, _FMSPC, _SGX_TYPE, _INSTANCE, _CONFIGURATION = (SGX_EXTENSION + bytes((n,)) for n in range(1, 8))
 _COMPONENTS = tuple(_TCB + bytes((n,)) for n in range(1, 17))
 _PCE_SVN, _CPU_SVN = _TCB + b"\x11", _TCB + b"\x12"
 _DYNAMIC, _CACHED_KEYS, _SMT = (_CONFIGURATION + bytes((n,)) for n in range(1, 4))

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from types import MappingProxyType
-from typing import NamedTuple, Self, cast
+from typing import NamedTuple, Self
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.x509.oid import ExtensionOID
 
 from intaglio.errors import Malformed
 from intaglio.types import UnixTime
 from intaglio.wire import der
-from intaglio.wire.pck import SGX_EXTENSION_OID
+from intaglio.wire.pck import SGX_EXTENSION
+from intaglio.wire.serials import Serials
+from intaglio.wire.x509_extensions import has_unknown_critical, read_extensions
 
 __all__ = ["Certificate", "RevocationList", "SignatureAlgorithm", "decode_certificate", "decode_crl", "read_pem_chain"]
 
@@ -33,13 +33,8 @@ _WHITE = b" \t\r"
 _MAX_SERIAL = 2**160 - 1
 """20 octets (RFC 5280 §4.1.2.2)."""
 
+_CERTIFICATE_EXTENSIONS, _CRL_EXTENSIONS = 0xA3, 0xA0
 _COMMON_NAME = bytes.fromhex("550403")
-_SGX_EXTENSION = x509.ObjectIdentifier(SGX_EXTENSION_OID)
-_UNDERSTOOD = frozenset((
-    ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.SUBJECT_KEY_IDENTIFIER, ExtensionOID.CRL_DISTRIBUTION_POINTS,
-))  # fmt: skip
-
-_NO_EXTENSIONS: Mapping[str, bytes] = MappingProxyType({})
 
 # What the package raises for bytes that are not a certificate; some of it only when a part is first looked
 # at.
@@ -122,22 +117,7 @@ class Certificate:
 
     @classmethod
     def _read(cls, certificate: x509.Certificate, data: bytes, parts: "_Parts") -> Self:
-        usage: x509.KeyUsage | None = None
-        constraints: x509.BasicConstraints | None = None
-        sgx_extension, unknown_critical = None, False
-        others: dict[str, bytes] = {}
-        for extension in certificate.extensions:
-            oid = extension.oid
-            # By identifier: isinstance on these classes goes through an abstract base class and costs ten times more.
-            if oid == ExtensionOID.KEY_USAGE:
-                usage = cast(x509.KeyUsage, extension.value)
-            elif oid == ExtensionOID.BASIC_CONSTRAINTS:
-                constraints = cast(x509.BasicConstraints, extension.value)
-            elif oid == _SGX_EXTENSION:
-                sgx_extension = cast(x509.UnrecognizedExtension, extension.value).value
-            elif oid not in _UNDERSTOOD:
-                unknown_critical = unknown_critical or extension.critical
-                others[oid.dotted_string] = extension.value.public_bytes()
+        extensions = read_extensions(parts.extensions, SGX_EXTENSION)
         return cls(
             der=data,
             subject=parts.subject,
@@ -148,14 +128,14 @@ class Certificate:
             not_after=UnixTime(int(certificate.not_valid_after_utc.timestamp())),
             public_key=_p256_point(parts.key_info),
             key_info=parts.key_info,
-            is_ca=constraints is not None and constraints.ca,
-            path_length=constraints.path_length if constraints else None,
-            signs_certificates=usage is not None and usage.key_cert_sign,
-            signs_crls=usage is not None and usage.crl_sign,
-            signs_data=usage is not None and usage.digital_signature,
-            unknown_critical=unknown_critical,
-            sgx_extension=sgx_extension,
-            extensions=MappingProxyType(others) if others else _NO_EXTENSIONS,
+            is_ca=extensions.is_ca,
+            path_length=extensions.path_length,
+            signs_certificates=extensions.signs_certificates,
+            signs_crls=extensions.signs_crls,
+            signs_data=extensions.signs_data,
+            unknown_critical=extensions.unknown_critical,
+            sgx_extension=extensions.sgx,
+            extensions=extensions.others,
             algorithm=parts.algorithm,
             signed=parts.signed,
             signature=certificate.signature,
@@ -170,7 +150,7 @@ class RevocationList:
     issuer_name: str
     this_update: UnixTime
     next_update: UnixTime | None
-    revoked: frozenset[int]
+    revoked: Serials
     unknown_critical: bool
     algorithm: SignatureAlgorithm
     signed: bytes
@@ -179,7 +159,7 @@ class RevocationList:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Reads one DER list. Raises `Malformed`."""
-        signed, issuer, algorithm = _crl_parts(data)
+        signed, issuer, algorithm, extensions = _crl_parts(data)
         try:
             crl = x509.load_der_x509_crl(data)
             next_update = crl.next_update_utc
@@ -188,12 +168,8 @@ class RevocationList:
                 issuer_name=_common_name(issuer),
                 this_update=UnixTime(int(crl.last_update_utc.timestamp())),
                 next_update=UnixTime(int(next_update.timestamp())) if next_update else None,
-                revoked=frozenset(entry.serial_number for entry in crl),
-                unknown_critical=any(
-                    extension.critical
-                    for extension in crl.extensions
-                    if extension.oid not in (ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.CRL_NUMBER)
-                ),
+                revoked=Serials(entry.serial_number for entry in crl),
+                unknown_critical=has_unknown_critical(extensions),
                 algorithm=algorithm,
                 signed=signed,
                 signature=crl.signature,
@@ -285,6 +261,7 @@ class _Parts(NamedTuple):
     subject: bytes
     key_info: bytes
     algorithm: SignatureAlgorithm
+    extensions: bytes
 
 
 class _Signed(NamedTuple):
@@ -329,8 +306,12 @@ def _exact_parts(data: bytes, *, serial_zero: bool) -> _Parts:
     issuer, at = der.raw(content, at, "certificate.issuer")
     _, at = der.raw(content, at, "certificate.validity")
     subject, at = der.raw(content, at, "certificate.subject")
-    key_info, _ = der.raw(content, at, "certificate.public_key")
-    return _Parts(signed, serial, serial_at, issuer, subject, key_info, algorithm)
+    key_info, at = der.raw(content, at, "certificate.public_key")
+    extensions = b""
+    while at < len(content):
+        tag, value, at = der.element(content, at, "certificate.extensions")
+        extensions = value if tag == _CERTIFICATE_EXTENSIONS else extensions
+    return _Parts(signed, serial, serial_at, issuer, subject, key_info, algorithm, extensions)
 
 
 def _p256_point(key_info: bytes) -> bytes:
@@ -339,16 +320,20 @@ def _p256_point(key_info: bytes) -> bytes:
     return point if len(point) == 65 and len(key_info) == len(_P256_KEY_INFO) + 65 else b""
 
 
-def _crl_parts(data: bytes) -> tuple[bytes, bytes, SignatureAlgorithm]:
-    """The signed part and the issuer of a list as they stand, and what signs it (RFC 5280 §5.1)."""
+def _crl_parts(data: bytes) -> tuple[bytes, bytes, SignatureAlgorithm, bytes]:
+    """The signed part and the issuer of a list as they stand, what signs it, and its extensions (RFC 5280 §5.1)."""
     signed, content, _, outside = _signed_part(data, "crl")
     at = 0
     if content[:1] == bytes((der.INTEGER,)):
         _, at = der.raw(content, at, "crl.version")
     inside, at = der.raw(content, at, "crl.signed.algorithm")
     algorithm = _algorithm(inside, outside, "crl")
-    issuer, _ = der.raw(content, at, "crl.issuer")
-    return signed, issuer, algorithm
+    issuer, at = der.raw(content, at, "crl.issuer")
+    extensions = b""
+    while at < len(content):
+        tag, value, at = der.element(content, at, "crl.extensions")
+        extensions = value if tag == _CRL_EXTENSIONS else extensions
+    return signed, issuer, algorithm, extensions
 
 
 @lru_cache(maxsize=64)
