@@ -23,7 +23,7 @@ from intaglio.wire import der
 from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.cursor import Cursor
 
-__all__ = ["PARTS", "forge", "script_of"]
+__all__ = ["PARTS", "forge", "script_of", "sign_part"]
 
 MAX_EDITS = 8
 _VERSIONS = (3, 4, 5)
@@ -121,13 +121,13 @@ def _build(honest: _Honest, parts: dict[str, bytes]) -> Evidence:
         again = replace(draft, chain=list(draft.chain))
         again.reissue(replace(draft.pck_plan, sgx=parts["extension"]))
         parts["leaf"] = again.chain[0].tbs_certificate_bytes
-    root = _signed(authority.root.key, parts["root"])
-    chain = _pem(_signed(draft.issuer.key, parts["leaf"]), _signed(authority.root.key, parts["ca"]), root)
-    signers = _pem(_signed(authority.root.key, parts["tcb_signer"]), root)
+    root = sign_part(authority.root.key, parts["root"])
+    chain = _pem(sign_part(draft.issuer.key, parts["leaf"]), sign_part(authority.root.key, parts["ca"]), root)
+    signers = _pem(sign_part(authority.root.key, parts["tcb_signer"]), root)
     collateral = replace(
         honest.collateral,
-        root_ca_crl=_signed(authority.root.key, parts["root_crl"]),
-        pck_crl=_signed(draft.issuer.key, parts["pck_crl"]),
+        root_ca_crl=sign_part(authority.root.key, parts["root_crl"]),
+        pck_crl=sign_part(draft.issuer.key, parts["pck_crl"]),
         tcb_info_issuer_chain=signers,
         tcb_info=parts["tcb_info"],
         tcb_info_signature=_raw(authority.tcb_signer.key, parts["tcb_info"]),
@@ -158,7 +158,7 @@ def _quote(draft: Draft, parts: Mapping[str, bytes], chain: bytes) -> bytes:
     return signed + len(authentication).to_bytes(4, "little") + authentication
 
 
-def _signed(key: ec.EllipticCurvePrivateKey, part: bytes) -> bytes:
+def sign_part(key: ec.EllipticCurvePrivateKey, part: bytes) -> bytes:
     """A certificate or list: the part under the signature, the algorithm, and the signature."""
     signature = der.encode(_BIT_STRING, b"\0" + _der(key, part))
     return der.encode(der.SEQUENCE, part + _ECDSA_SHA256 + signature)

@@ -1,6 +1,7 @@
 """Readers of Intaglio's own messages: each reads one encoding only, so what was read is encoded as it came."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import cbor2
@@ -10,6 +11,7 @@ from fuzz.target import expect, read, target
 from intaglio.session.offers import read_offer
 from intaglio.types import Direction, SessionId
 from intaglio.wire import cbor
+from intaglio.wire.cbor_keys import check_keys
 from intaglio.wire.collateral_bundle import Bundle, Entry, SignedBundle
 from intaglio.wire.content import (
     ContentReader,
@@ -21,9 +23,13 @@ from intaglio.wire.content import (
     split_signature,
 )
 from intaglio.wire.cose import Signed
+from intaglio.wire.ear import Ear, worst
+from intaglio.wire.ear_cbor import decode_ear, encode_ear
 from intaglio.wire.frame import HEAD, head_prefix, parse_frame, split_frames
 from intaglio.wire.hello import Accept, Hello, Result, SealedEvidence
 from intaglio.wire.identity import KeyCertificate, Pin
+from intaglio.wire.jws import Jws, signing_input
+from intaglio.wire.jws import encode as encode_jws
 from intaglio.wire.offer import Offer, OfferBody
 
 
@@ -40,6 +46,8 @@ def _one_spelling(reader: Callable[[bytes], _Encoded], data: bytes) -> None:
 def cbor_item(data: bytes) -> None:
     """Either a value whose deterministic encoding is these bytes, or Malformed."""
     found = read(lambda raw: (cbor.decode(raw, "data"),), data)
+    with suppress(ValueError):
+        check_keys(data, cbor.MAX_DEPTH)
     expect(found is None or cbor.encode(found[0]) == data, "what was read is encoded as it came")
     expect((found is not None) == _deterministic(data), "what another decoder reads and writes again is read")
 
@@ -190,3 +198,32 @@ def collateral_bundle(data: bytes) -> None:
 def signed_bundle(data: bytes) -> None:
     """Either a signed bundle whose encoding is these bytes, or Malformed."""
     _one_spelling(SignedBundle.parse, data)
+
+
+@target(lambda: [seeds.EAR.to_json()])
+def ear_json(data: bytes) -> None:
+    """Either a result that reads the same after it was encoded, no better than its worst claim, or Malformed."""
+    found = read(Ear.from_json, data)
+    if found is not None:
+        expect(Ear.from_json(found.to_json()) == found, "a result survives its encoding")
+        _check_ear(found)
+
+
+@target(lambda: [encode_ear(seeds.EAR)])
+def ear_cbor(data: bytes) -> None:
+    """Either a result that is no better than its worst claim, or Malformed, from CBOR."""
+    found = read(decode_ear, data)
+    if found is not None:
+        _check_ear(found)
+
+
+def _check_ear(ear: Ear) -> None:
+    for appraisal in ear.appraisals.values():
+        expect(ear.status.trust <= appraisal.status.trust <= worst(appraisal.vector).trust, "no better than its worst")
+
+
+@target(lambda: [encode_jws(signing_input({"alg": "EdDSA", "typ": "JWT"}, seeds.EAR.to_json()), bytes(64))])
+def jws(data: bytes) -> None:
+    """Either a token in three parts that is spelled as it was encoded, or Malformed."""
+    found = read(Jws.parse, data)
+    expect(found is None or encode_jws(found.signed, found.signature) == data, "a token has one spelling")

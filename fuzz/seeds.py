@@ -21,6 +21,7 @@ from intaglio.wire.collateral_bundle import Entry
 from intaglio.wire.collateral_request import DcapRequest, SnpRequest
 from intaglio.wire.cose import Signed
 from intaglio.wire.dcap import Quote
+from intaglio.wire.ear import Appraisal, Claim, Ear, Tier, VerifierId
 from intaglio.wire.endorsement import parse_collateral
 from intaglio.wire.hello import Accept, Role, SealedEvidence
 from intaglio.wire.identity import Suite
@@ -162,6 +163,22 @@ def td_reports() -> Sequence[bytes]:
     return [*real_ones[:4], *(bytes(body.size) for body in TdBody)]
 
 
+EAR = Ear(
+    issued_at=NOON,
+    verifier=VerifierId("Intaglio", "intaglio 0"),
+    appraisals={
+        "sgx": Appraisal(
+            Tier.WARNING,
+            {Claim.HARDWARE: 32, Claim.EXECUTABLES: 3},
+            policy_ids=("urn:intaglio:policy:00",),
+            nonce=bytes(range(64)),
+            annotated_evidence={"tee": "sgx", "identity": {"debug": False, "list": [1, None, "x"]}},
+        ),
+        "td": Appraisal(Tier.AFFIRMING, {Claim.HARDWARE: -2}),
+    },
+    expires=UnixTime(NOON + 3600),
+    issuer="dc",
+)
 REPORT_KEY = ReportKey(bytes(range(32)), bytes(range(16))).encode_json()
 
 
