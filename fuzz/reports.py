@@ -18,7 +18,9 @@ from intaglio.wire.sgx import LocalReport, ReportBody
 from intaglio.wire.sigstruct import Sigstruct
 from intaglio.wire.snp import SnpReport, signed_part
 from intaglio.wire.snp_certs import CertificateTable
+from intaglio.wire.snp_parts import SnpParts, split_extended_report
 from intaglio.wire.tdx import TdReport
+from intaglio.wire.x509 import Certificate
 
 
 class _Encoded(Protocol):
@@ -105,6 +107,24 @@ def certificate_table(data: bytes) -> None:
     found = read(CertificateTable.parse, data)
     if found is not None and not found.others:
         expect(CertificateTable.parse(found.encode()) == found, "a table survives its encoding")
+
+
+@target(lambda: [report + table for report in seeds.snp_reports()[:3] for table in seeds.snp_tables()[:2]])
+def extended_report(data: bytes) -> None:
+    """Either a report and the table behind it, or the whole; together they are these bytes."""
+    report, table = split_extended_report(data)
+    expect(report + table == data, "nothing is lost and nothing is added")
+    expect(not table or read(SnpReport.parse, report) is not None, "what has a table behind it is a report")
+
+
+@target(lambda: [*seeds.snp_tables(), *seeds.certificates(), *seeds.chains()[:2], *seeds.crls()])
+def snp_parts(data: bytes) -> None:
+    """Either certificates that lead from each leaf to a root by their names, or Malformed."""
+    parts = SnpParts()
+    read(parts.add, data)
+    for each in read(lambda _: parts.collateral(), data) or ():
+        leaf, ask, ark = (Certificate.parse(part, serial_zero=True) for part in (each.vek, each.ask, each.ark))
+        expect(leaf.issuer == ask.subject and ask.issuer == ark.subject, "each is named as the issuer of the other")
 
 
 @target(seeds.nitro_documents)

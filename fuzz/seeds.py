@@ -11,9 +11,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from intaglio.sim.amd_pki import AmdAuthority
 from intaglio.sim.draft import Draft, Evidence
 from intaglio.sim.measure import Image, TrustedFile
 from intaglio.sim.signing import EnclaveTerms, sign_enclave
+from intaglio.sim.snp import SnpDraft, SnpEvidence, VekKind
 from intaglio.sim.world import Lab
 from intaglio.types import Tee, UnixTime
 from intaglio.wire.collateral import DcapCollateral
@@ -149,6 +151,18 @@ def sigstructs() -> Sequence[bytes]:
 @cache
 def snp_reports() -> Sequence[bytes]:
     return real("snp", "report.bin") or [b"\2" + bytes(1183)]
+
+
+@cache
+def snp_evidence() -> Sequence[SnpEvidence]:
+    """Of the simulator, each kind of key and each layout once."""
+    amd = AmdAuthority.create(NOON, bits=2048)
+    kinds: tuple[tuple[Product, VekKind], ...] = (
+        (Product.MILAN, "vcek"),
+        (Product.TURIN, "vcek"),
+        (Product.GENOA, "vlek"),
+    )
+    return [SnpDraft.of(amd, NOON, product=product, version=5, kind=kind).build() for product, kind in kinds]
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from fuzz import seeds
@@ -16,6 +17,8 @@ from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Decision, Outcome, Verdict
 from intaglio.wire.dcap import Quote
 from intaglio.wire.endorsement import Collateral, parse_collateral
+from intaglio.wire.snp import signed_part
+from intaglio.wire.snp_collateral import SnpCollateral
 
 REPORT_DATA = bytes(range(64))
 
@@ -168,6 +171,31 @@ def dcap_collateral_without_keys(data: bytes) -> None:
     if found is not None and found.genuine:
         for part in ("tcb_info", "qe_identity", "pck_crl", "root_ca_crl"):
             expect(getattr(collateral, part)[:-80] == getattr(honest, part)[:-80], f"an edited {part} passed")
+
+
+@target(lambda: [bytes((i,)) + each.report for i, each in enumerate(seeds.snp_evidence())], short_run=200)
+def snp_without_keys(data: bytes) -> None:
+    """A SEV-SNP report edited by who holds no key is genuine only if nothing that was signed has changed."""
+    if not data:
+        return
+    each = seeds.snp_evidence()[data[0] % len(seeds.snp_evidence())]
+    found = judge(data[1:], each.collateral, Roots.lab(each.root), each.at)
+    if found is not None and found.genuine:
+        expect(signed_part(data[1:]) == signed_part(each.report), "an edit passed")
+
+
+@target(
+    lambda: [bytes((i,)) + each.collateral.encode_json() for i, each in enumerate(seeds.snp_evidence())], short_run=200
+)
+def snp_collateral_without_keys(data: bytes) -> None:
+    """Certificates edited by who holds no key make a report genuine only if none has changed but a list left out."""
+    collateral = read(parse_collateral, data[1:])
+    if collateral is None:
+        return
+    each = seeds.snp_evidence()[data[0] % len(seeds.snp_evidence())]
+    found = judge(each.report, collateral, Roots.lab(each.root), each.at)
+    if found is not None and found.genuine and isinstance(collateral, SnpCollateral):
+        expect(collateral in (each.collateral, replace(each.collateral, crl=b"")), "an edited certificate passed")
 
 
 @cache

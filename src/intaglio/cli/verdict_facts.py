@@ -42,6 +42,7 @@ _IDENTITY: Mapping[Tee, Mapping[str, str]] = {
         "measurement": "measurement",
         "product": "processor",
         "version": "report version",
+        "reported_tcb": "TCB ",
         "guest_svn": "guest SVN",
         "vmpl": "VMPL",
         "host_data": "HOST_DATA",
