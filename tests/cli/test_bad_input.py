@@ -51,7 +51,7 @@ def test_an_endless_file_is_not_measured(workshop: Path) -> None:
 
 def test_a_reason_that_does_not_exist_is_not_an_empty_quarantine(tmp_path: Path) -> None:
     line = one_line(run("quarantine", "--reason", "wrong_measurment", "--store", tmp_path), 2)
-    assert "WRONG_MEASUREMENT?" in line
+    assert "is it WRONG_MEASUREMENT" in line
 
 
 def test_an_empty_address_of_a_pcs_is_not_intels(workshop: Path) -> None:

@@ -111,6 +111,15 @@ def test_tokens_in_other_armour(place: Place, noon: None) -> None:
     assert run("ear", "show", "-", *place.pin, stdin=b"\n" + place.signed("jwt").read_bytes() + b"\n").status == 0
 
 
+@pytest.mark.parametrize("form", ["jwt", "cwt"])
+def test_whoever_takes_a_token_for_evidence_is_told_so(place: Place, noon: None, form: str) -> None:
+    token = place.signed(form)
+    assert f"attestation result ({form.upper()}), which is no evidence" in run("verify", token).err
+    ran = run("inspect", token, "--json")
+    assert ran.status == 0
+    assert "contraindicated" in ran.out
+
+
 def test_the_verdict_still_decides_the_exit_status(place: Place) -> None:
     assert place.verify(*place.key("jwt"), "--at", NOON + 400 * 86400).status == 1
     assert run("verify", place.folder / "quote.bin", *place.key("jwt")).status in (1, 3)

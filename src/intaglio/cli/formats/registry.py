@@ -5,13 +5,14 @@ from typing import NamedTuple
 from intaglio.cli.formats.evidence import EVIDENCE_FORMATS, TEXT_FORMATS
 from intaglio.cli.formats.facts import Facts
 from intaglio.cli.formats.messages import MESSAGE_FORMATS, PIN_TEXT
+from intaglio.cli.formats.results import CWT, JWT
 from intaglio.cli.reading import dearmoured
 from intaglio.errors import Malformed
 
 __all__ = ["Found", "identify"]
 
-_TEXTS = (PIN_TEXT, *TEXT_FORMATS)
-_BINARIES = (*MESSAGE_FORMATS, *EVIDENCE_FORMATS)
+_TEXTS = (PIN_TEXT, JWT, *TEXT_FORMATS)
+_BINARIES = (*MESSAGE_FORMATS, CWT, *EVIDENCE_FORMATS)
 
 
 class Found(NamedTuple):
