@@ -299,6 +299,16 @@ class Reason(Enum):
         _DC, True, "check the clock, or use the collateral of that time",
         "intaglio doctor --data-centre",
     )  # fmt: skip
+    COLLATERAL_BUNDLE_SIGNATURE = Explanation(
+        "the bundle of collateral is not signed by the data centre whose pin was given",
+        "another data centre made it, it was altered on the way, or its key is not certified for bundles",
+        _DC, False, "export it again where the pinned key is, and compare: intaglio collateral export",
+    )  # fmt: skip
+    COLLATERAL_BUNDLE_OLD = Explanation(
+        "a newer bundle of collateral of this data centre was imported before",
+        "an old medium was used again, or somebody keeps back a revocation or a TCB recovery",
+        _DC, False, "import the newest bundle; intaglio collateral status says which one was imported last",
+    )  # fmt: skip
     COLLATERAL_MISMATCH = Explanation(
         "the collateral is about another platform or another kind of enclave",
         "collateral of another FMSPC, PCE, chip, product or TEE was supplied",

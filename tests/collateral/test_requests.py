@@ -79,9 +79,9 @@ def test_a_chip_of_another_product(product: Product, chip_id: bytes, tcb: TcbVer
         None, [], ["sev"], [1], ["dcap"], ["dcap", "sgx", "x", "platform", "standard"],
         ["dcap", "snp", DEFAULT_FMSPC, "platform", "standard"], ["dcap", "sgx", DEFAULT_FMSPC, "root", "standard"],
         ["dcap", "sgx", DEFAULT_FMSPC, "platform", "017"], ["dcap", "sgx", DEFAULT_FMSPC, "platform", 17],
-        ["snp", "Rome", CHIP, bytes(8), False], ["snp", "Milan", CHIP, bytes(7), False],
-        ["snp", "Milan", CHIP, b"\0\0\1" + bytes(5), False], ["snp", "Milan", CHIP, bytes(8), 0],
-        ["snp", "Milan", CHIP, bytes(8), True],
+        ["snp", "Rome", CHIP, bytes(8), "vcek"], ["snp", "Milan", CHIP, bytes(7), "vcek"],
+        ["snp", "Milan", CHIP, b"\0\0\1" + bytes(5), "vcek"], ["snp", "Milan", CHIP, bytes(8), False],
+        ["snp", "Milan", CHIP, bytes(8), "vlek"],
     ],
 )  # fmt: skip
 def test_what_is_no_request(value: object) -> None:

@@ -7,12 +7,17 @@ import pycddl
 import pytest
 
 from intaglio.session import schedule
-from intaglio.types import Tee
+from intaglio.types import Tee, UnixTime
 from intaglio.wire import cbor, cose
+from intaglio.wire.collateral import DcapCollateral
+from intaglio.wire.collateral_bundle import Bundle, Entry, SignedBundle
+from intaglio.wire.collateral_request import DcapRequest, SnpRequest, TcbUpdate
 from intaglio.wire.content import Kind, encode_content, encode_control, encode_records
 from intaglio.wire.hello import Accept, Hello, Role, SealedEvidence
 from intaglio.wire.identity import Suite
 from intaglio.wire.offer import Offer
+from intaglio.wire.snp_collateral import SnpCollateral
+from intaglio.wire.snp_fields import Product, TcbVersion
 from tests.conftest import ROOT
 from tests.session.world import HUNDRED, RESULT, World, certified, pin_of, value
 
@@ -73,6 +78,37 @@ def messages(suite: Suite, operational: bool) -> tuple[tuple[str, bytes], ...]:
         ("epoch0-content", encode_content(encode_control(Kind.REKEY, 1), bytes(64))),
         ("checkpoint", cbor.encode([0, 3, [bytes(32)] * 4, bytes(32), None, bytes(64)])),
     )
+
+
+@lru_cache(maxsize=4)
+def collateral_messages(suite: Suite) -> tuple[tuple[str, bytes], ...]:
+    """The same for a bundle of collateral, with an entry of each kind."""
+    nine = DcapCollateral(b"x", b"x", b"x", b"x", b"x", bytes(64), b"x", b"x", bytes(64))
+    family = DcapRequest(Tee.TDX, "0" * 12, "platform", TcbUpdate("17"))
+    chip = SnpRequest(Product.TURIN, bytes(64), TcbVersion(1, 2, 3, 4, fmc=5))
+    source, at = "https://kds.example", UnixTime(1)
+    entries = [
+        Entry(family, at, source, nine),
+        Entry(chip, at, source, SnpCollateral(b"\x30", b"\x30", b"\x30")),
+    ]
+    bundle = Bundle.of("dc.example", UnixTime(5), 6, entries)
+    signed = SignedBundle(certified(suite).sign("collateral-bundle", bundle.encode()), certified(suite).certificate)
+    return (
+        ("collateral-bundle", signed.encode()),
+        ("collateral-body", bundle.encode()),
+        *(("collateral-entry", entry.encode()) for entry in entries),
+        ("dcap-request", cbor.encode(family.to_cbor())),
+        ("snp-request", cbor.encode(chip.to_cbor())),
+    )
+
+
+@pytest.mark.parametrize("suite", Suite, ids=str)
+def test_a_bundle_of_collateral_fits_and_a_changed_one_does_not(suite: Suite) -> None:
+    for rule, data in collateral_messages(suite):
+        fits(rule, data)
+        items = cbor2.loads(data)
+        for changed in ([*items, True], items[:-1], [True, *items[1:]]):
+            fails(rule, cbor2.dumps(changed))
 
 
 CASES = [(suite, operational) for suite in Suite for operational in (False, True)]

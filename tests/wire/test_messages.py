@@ -175,7 +175,7 @@ def test_a_certificate_of_nothing_is_malformed() -> None:
             KeyCertificate.parse(bad.encode())
     items = cbor2.loads(good.encode())
     with pytest.raises(Malformed):
-        KeyCertificate.parse(cbor2.dumps([items[0], 4, *items[2:]]))
+        KeyCertificate.parse(cbor2.dumps([items[0], 8, *items[2:]]))
 
 
 def test_a_pin_holds_one_to_four_identities() -> None:

@@ -16,6 +16,7 @@ from typing import Protocol
 from intaglio.collateral.folder import EntryFolder
 from intaglio.collateral.freshness import Forecast, forecast
 from intaglio.collateral.http import Absent
+from intaglio.collateral.rollbacks import Rollback, note_rollbacks, rollbacks
 from intaglio.collateral.source import fits
 from intaglio.collateral.turns import Queued
 from intaglio.errors import Malformed, Unavailable
@@ -25,7 +26,7 @@ from intaglio.wire.collateral_bundle import Entry
 from intaglio.wire.collateral_request import CollateralRequest
 from intaglio.wire.endorsement import Collateral
 
-__all__ = ["CachedSource", "Fetcher", "Rollback", "rollbacks"]
+__all__ = ["CachedSource", "Fetcher", "Rollback"]
 
 RETRY_SECONDS = 60
 """After a failure, how long not to ask again: each hello that waits for collateral would ask otherwise."""
@@ -52,26 +53,6 @@ class Fetcher(Protocol):
 
     def fetch(self, request: CollateralRequest, held: Collateral | None, at: UnixTime) -> Collateral:
         """Raises `Unavailable`, `Malformed`. `held`: what we have already, of which parts may be used again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rollback:
-    """Somebody offered less than we hold. `what`: the name of a part; numbers are evaluation numbers, which lists do
-    not have (0)."""
-
-    request: CollateralRequest
-    source: str
-    what: str
-    held_issued: UnixTime
-    held_number: int
-    offered_issued: UnixTime
-    offered_number: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.request}: {self.source} offers {self.what} of {self.offered_issued} (number {self.offered_number}),"
-            f" held is that of {self.held_issued} (number {self.held_number})"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +103,17 @@ class CachedSource:
         nothing good is held)."""
         with self._lock(request):
             return self._get(request, at)
+
+    def refresh(self, request: CollateralRequest, at: UnixTime) -> Collateral:
+        """Asks the services now, however fresh the held set is. Raises as `get`, but never bridges: a person wants to
+        know why nothing newer came. `Unavailable` where the services only went back."""
+        with self._lock(request):
+            held = self._newest(request)
+            offered = self._renew(request, held, at)
+            if offered is None:
+                raise Unavailable(f"{request}: every service offers less than what is held", retry_after=RETRY_SECONDS)
+            self._keep(offered, held)
+            return offered.collateral
 
     def forget(self, request: CollateralRequest) -> None:
         """Drops the held set, because it turned out to be forged or broken. A service that just gave it is not asked
@@ -214,6 +206,7 @@ class CachedSource:
             went_back = True
             for rollback in found:
                 self._report(rollback)
+            note_rollbacks(self._folder.path, found, at)
         if went_back:
             return None
         raise _together(failures, request)
@@ -233,18 +226,6 @@ class CachedSource:
             self._folder.keep(offered.entry)
         except OSError as error:  # a full disk: what was fetched serves this process all the same
             _log.error("collateral %s can't be kept: %s", key, error)
-
-
-def rollbacks(held: Forecast, offered: Forecast) -> list[Rollback]:
-    """Every part of `offered` that went back behind `held`."""
-    old, new = held.facts.documents, offered.facts.documents
-    return [
-        Rollback(
-            offered.entry.request, offered.entry.source, name, old[name].issued, old[name].number,
-            new[name].issued, new[name].number,
-        )
-        for name in offered.facts.went_back(held.facts)
-    ]  # fmt: skip
 
 
 def _fetch(fetcher: Fetcher, request: CollateralRequest, held: _Held | None, at: UnixTime) -> _Held:

@@ -36,26 +36,19 @@ class Entry:
     source: str
     collateral: Collateral
 
-    def to_cbor(self) -> cbor.Value:
-        return [self.request.to_cbor(), self.fetched_at, self.source, self.collateral.encode_json()]
-
     def encode(self) -> bytes:
-        return cbor.encode(self.to_cbor())
-
-    @classmethod
-    def from_cbor(cls, value: object) -> Self:
-        request, fetched_at, source, collateral = cbor.array(value, "entry", 4)
-        return cls(
-            parse_request(request),
-            UnixTime(cbor.uint(fetched_at, "entry.fetched_at")),
-            cbor.tstr(source, "entry.source", limit=MAX_SOURCE),
-            parse_collateral(cbor.bstr(collateral, "entry.collateral")),
-        )
+        return cbor.encode([_order(self), self.fetched_at, self.source, self.collateral.encode_json()])
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Raises `Malformed`."""
-        return cls.from_cbor(cbor.decode(data, "entry"))
+        request, fetched_at, source, collateral = cbor.array(cbor.decode(data, "entry"), "entry", 4)
+        return cls(
+            parse_request(cbor.decode(cbor.bstr(request, "entry.request"), "entry.request")),
+            UnixTime(cbor.uint(fetched_at, "entry.fetched_at")),
+            cbor.tstr(source, "entry.source", limit=MAX_SOURCE),
+            parse_collateral(cbor.bstr(collateral, "entry.collateral")),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +70,7 @@ class Bundle:
         return cls(audience, created, sequence, chosen)
 
     def encode(self) -> bytes:
-        rows: list[cbor.Value] = [entry.to_cbor() for entry in self.entries]
+        rows: list[cbor.Value] = [entry.encode() for entry in self.entries]
         return cbor.encode([1, self.audience, self.created, self.sequence, rows])
 
     @classmethod
@@ -87,9 +80,9 @@ class Bundle:
         version, audience, created, sequence, rows = items
         if version != 1 or isinstance(version, bool):
             raise Malformed("bundle.version", f"need 1, found {version!r:.40}")
-        if not isinstance(rows, list) or len(rows) > MAX_ENTRIES:
-            raise Malformed("bundle.entries", f"need an array of at most {MAX_ENTRIES}")
-        entries = tuple(Entry.from_cbor(row) for row in rows)
+        if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_ENTRIES:
+            raise Malformed("bundle.entries", f"need an array of 1 to {MAX_ENTRIES}")
+        entries = tuple(Entry.parse(cbor.bstr(row, "bundle.entry")) for row in rows)
         orders = [_order(entry) for entry in entries]
         if any(left >= right for left, right in pairwise(orders)):
             raise Malformed("bundle.entries", "not in the order of their requests, or one twice")

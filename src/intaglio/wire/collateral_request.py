@@ -132,7 +132,7 @@ class SnpRequest:
         return f"snp-{self.product.value.lower()}-{self.signing_key}{chip}-{self.tcb.encode().hex()}"
 
     def to_cbor(self) -> cbor.Value:
-        return ["snp", self.product.value, self.chip_id, self.tcb.encode(), self.vlek]
+        return ["snp", self.product.value, self.chip_id, self.tcb.encode(), self.signing_key]
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -150,12 +150,12 @@ class SnpRequest:
     @classmethod
     def from_items(cls, items: list[object]) -> Self:
         """The inverse of `to_cbor`. Raises `Malformed`, `ValueError`."""
-        _, name, chip_id, tcb, vlek = cbor.array(items, "request", 5)
+        _, name, chip_id, tcb, signing_key = cbor.array(items, "request", 5)
         product = Product(cbor.tstr(name, "request.product"))
-        if not isinstance(vlek, bool):
-            raise Malformed("request.vlek", "neither true nor false")
+        if signing_key not in ("vcek", "vlek"):
+            raise Malformed("request.signing_key", "neither vcek nor vlek")
         version = TcbVersion.parse(cbor.bstr(tcb, "request.tcb", 8), product.has_fmc, "request.tcb")
-        return cls(product, cbor.bstr(chip_id, "request.chip_id", _CHIP_ID), version, vlek)
+        return cls(product, cbor.bstr(chip_id, "request.chip_id", _CHIP_ID), version, signing_key == "vlek")
 
 
 CollateralRequest = DcapRequest | SnpRequest

@@ -41,6 +41,8 @@ class KeyUse(IntFlag):
 
     OFFER = 1
     ACCEPT = 2
+    COLLATERAL = 4
+    """Bundles of collateral for sites without a network (docs/protocol.md §11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ class KeyCertificate:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         keys, uses, audience, low, high = cbor.array(cbor.decode(data, "certificate"), "certificate", 5)
-        use_bits = cbor.uint(uses, "certificate.uses", limit=3)
+        use_bits = cbor.uint(uses, "certificate.uses", limit=7)
         certificate = cls(
             PublicKeys.from_cbor(keys, "certificate.keys"),
             KeyUse(use_bits),
