@@ -12,12 +12,13 @@ from threading import local
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from intaglio.errors import Unavailable
 from intaglio.gateway import models
 from intaglio.gateway.app import Clock
+from intaglio.gateway.outlook import CollateralOutlook, metrics_text
 from intaglio.gateway.query import MAX_PAGE, Reader
 from intaglio.types import SessionId
 
@@ -50,9 +51,14 @@ class Readers:
 
 
 def make_api(
-    readers: Readers, token_hashes: frozenset[bytes], clock: Clock, trouble: Callable[[], str | None]
+    readers: Readers,
+    token_hashes: frozenset[bytes],
+    clock: Clock,
+    trouble: Callable[[], str | None],
+    outlook: CollateralOutlook,
 ) -> FastAPI:
-    """`token_hashes`: SHA-256 of the tokens that open it. `trouble`: why the gateway is not ready, or None."""
+    """`token_hashes`: SHA-256 of the tokens that open it. `trouble`: why the gateway is not ready, or None.
+    `outlook`: when the collateral ends."""
     app = FastAPI(
         title="Intaglio gateway",
         version="1",
@@ -71,7 +77,8 @@ def make_api(
 
     _add_health(app, trouble)
     _add_records(app, readers, [Depends(authorised)])
-    _add_quarantine(app, readers, clock, [Depends(authorised)])
+    _add_quarantine(app, readers, [Depends(authorised)])
+    _add_status(app, readers, clock, outlook, [Depends(authorised)])
     return app
 
 
@@ -114,7 +121,7 @@ def _add_records(app: FastAPI, readers: Readers, guard: list[object]) -> None:
         return models.SessionWithVerdict.with_verdict(found)
 
 
-def _add_quarantine(app: FastAPI, readers: Readers, clock: Clock, guard: list[object]) -> None:
+def _add_quarantine(app: FastAPI, readers: Readers, guard: list[object]) -> None:
     @app.get("/api/v1/quarantine", dependencies=guard)  # type: ignore[arg-type]
     def quarantine(
         reason: str | None = None, session: _Session = None, after: _After = 0, limit: _Limit = 100
@@ -132,10 +139,19 @@ def _add_quarantine(app: FastAPI, readers: Readers, clock: Clock, guard: list[ob
             raise HTTPException(404, "no such entry")
         return models.RefusedWithBytes.with_bytes(found)
 
+
+def _add_status(app: FastAPI, readers: Readers, clock: Clock, outlook: CollateralOutlook, guard: list[object]) -> None:
     @app.get("/api/v1/status", dependencies=guard)  # type: ignore[arg-type]
     def status() -> models.Status:
-        """Totals."""
-        return models.Status.of(readers().status(clock()), readers().tallies())
+        """Totals, and when the collateral ends."""
+        at = clock()
+        return models.Status.of(readers().status(at), readers().tallies(), outlook(at), at)
+
+    @app.get("/metrics", dependencies=guard, response_class=PlainTextResponse)  # type: ignore[arg-type]
+    def metrics() -> str:
+        """For Prometheus: days until collateral expires."""
+        at = clock()
+        return metrics_text(outlook(at), at)
 
 
 def _session(text: str | None) -> SessionId | None:

@@ -2,13 +2,17 @@
 base64."""
 
 import base64
+from collections.abc import Sequence
 
 from pydantic import BaseModel, Field, JsonValue
 
+from intaglio.collateral.freshness import Forecast
 from intaglio.gateway import query
 from intaglio.gateway.render import readable
+from intaglio.types import UnixTime
 
 __all__ = [
+    "Collateral",
     "Health",
     "Quarantine",
     "Record",
@@ -21,6 +25,10 @@ __all__ = [
     "Status",
     "Tally",
 ]
+
+
+_COLLATERAL = 100
+"""Of what is held: a fleet of SNP machines has thousands of certificates, and what ends first is what matters."""
 
 
 class Health(BaseModel):
@@ -177,6 +185,32 @@ class Tally(BaseModel):
     last_at: int
 
 
+class Collateral(BaseModel):
+    """`days` until it expires, negative once it has; `expires_first`: which part of it. Unverified, as its service
+    said."""
+
+    request: dict[str, object]
+    source: str
+    fetched_at: int
+    next_update: int
+    expires_first: str
+    days: float
+    tcb_evaluation_number: int | None
+
+    @classmethod
+    def of(cls, forecast: Forecast, at: UnixTime) -> "Collateral":
+        entry, facts = forecast.entry, forecast.facts
+        return cls(
+            request=dict(entry.request.to_json()),
+            source=entry.source,
+            fetched_at=entry.fetched_at,
+            next_update=facts.next_update,
+            expires_first=facts.ends_first,
+            days=forecast.days(at),
+            tcb_evaluation_number=facts.evaluation_number,
+        )
+
+
 class Status(BaseModel):
     sessions: int
     live_sessions: int
@@ -187,9 +221,13 @@ class Status(BaseModel):
     quarantined: dict[str, int]
     simulated: bool
     tallies: list[Tally]
+    collateral: list[Collateral]
+    """The first hundred to expire of what is held."""
 
     @classmethod
-    def of(cls, status: query.Status, tallies: list[query.Tally]) -> "Status":
+    def of(
+        cls, status: query.Status, tallies: list[query.Tally], collateral: Sequence[Forecast], at: UnixTime
+    ) -> "Status":
         return cls(
             sessions=status.sessions,
             live_sessions=status.live_sessions,
@@ -209,4 +247,5 @@ class Status(BaseModel):
                 )
                 for each in tallies
             ],
+            collateral=[Collateral.of(each, at) for each in collateral[:_COLLATERAL]],
         )

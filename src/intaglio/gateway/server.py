@@ -34,6 +34,7 @@ from intaglio.gateway.housekeeping import EVERY, Housekeeping
 from intaglio.gateway.keystore import Keystore
 from intaglio.gateway.live import LiveSessions
 from intaglio.gateway.offers import OfferBook
+from intaglio.gateway.outlook import CollateralOutlook
 from intaglio.gateway.pending import PendingSessions
 from intaglio.gateway.review import review_sessions
 from intaglio.gateway.store.migrate import migrate
@@ -116,7 +117,7 @@ class Gateway:
         except BaseException:
             self.close()
             raise
-        api = make_api(self._readers, hashes, self.clock, self._trouble)
+        api = make_api(self._readers, hashes, self.clock, self._trouble, CollateralOutlook(settings.collateral))
         self.app = Application(offers, desk, intake, quarantine, writer, self._executor, self.clock, api)
         self._keeper = Thread(target=self._keep, name="intaglio-housekeeping", daemon=True)
         self._keeper.start()
