@@ -21,19 +21,19 @@ _SHORTEST = 16
 """Bytes of text: below that, anything is hexadecimal by accident."""
 
 
-def read_bytes(path: Path) -> bytes:
-    """The whole file, or standard input for `-`. Raises `Usage` for what can't be read, and for more than `MAX_FILE`
+def read_bytes(path: Path, *, limit: int = MAX_FILE) -> bytes:
+    """The whole file, or standard input for `-`. Raises `Usage` for what can't be read, and for more than `limit`
     bytes: to `verify` a file that a failing disk withholds is not evidence that failed."""
     try:
         if str(path) == "-":
-            data = sys.stdin.buffer.read(MAX_FILE + 1)
+            data = sys.stdin.buffer.read(limit + 1)
         else:
             with path.open("rb") as file:
-                data = file.read(MAX_FILE + 1)
+                data = file.read(limit + 1)
     except OSError as error:
         raise Usage(f"{path}: {(error.strerror or type(error).__name__).lower()}") from error
-    if len(data) > MAX_FILE:
-        raise Usage(f"{path}: more than {MAX_FILE} bytes")
+    if len(data) > limit:
+        raise Usage(f"{path}: more than {limit} bytes")
     return data
 
 

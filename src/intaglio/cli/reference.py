@@ -34,6 +34,7 @@ escaped.
 |---|---|
 | `INTAGLIO_PASSPHRASE` | opens the keystore without asking (`keygen`, `serve`); `--key-file` comes before it |
 | `INTAGLIO_STORE` | the gateway's folder (`serve`, `records`, `sessions`, `quarantine`); `--store` comes before it |
+| `INTAGLIO_PCS_KEY` | Intel's subscription key, for PCK certificates (`collateral fetch`) |
 | `INTAGLIO_DATA_CENTRE` | where `run` delivers; `--data-centre` comes before it |
 | `INTAGLIO_VECTORS` | a collection of real evidence, for the last act of `demo` |
 | `INTAGLIO_DEBUG` | `1` shows tracebacks |

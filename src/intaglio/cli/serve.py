@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from intaglio.cli.addresses import parse_listen
+from intaglio.cli.collateral.services import FOLDER, KdsOption, PcsOption, cached_source
+from intaglio.cli.collateral.services import tcb_update as read_update
 from intaglio.cli.console import examples, line, note, warn
 from intaglio.cli.durations import parse_duration
 from intaglio.cli.failure import Usage
@@ -31,7 +33,8 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "intaglio serve --policy policy.toml",
             "intaglio serve --policy policy.toml --key-file dc.secret --listen 0.0.0.0:8080",
-            "intaglio serve --policy policy.toml --collateral /srv/collateral       offline",
+            "intaglio serve --policy policy.toml --pcs https://pccs.example:8081 --pcs https://api.trustedservices.intel.com",
+            "intaglio serve --policy policy.toml --offline       what intaglio collateral import took over",
             "intaglio serve --policy policy.toml --lab lab/root.pem --pcs http://127.0.0.1:8081",
         )
     )(serve)
@@ -50,10 +53,15 @@ def serve(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where to serve; port 0 for any.")
     ] = "127.0.0.1:8080",
-    pcs: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Fetch collateral from this PCS or PCCS. [default: Intel's]"),
-    ] = None,
+    pcs: PcsOption = None,
+    kds: KdsOption = None,
+    tcb_update: Annotated[
+        str,
+        typer.Option(metavar="WHICH", help="Intel's TCB levels: standard, early, or a TCB evaluation data number."),
+    ] = "standard",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Never fetch: only --collateral, and what was imported into the store.")
+    ] = False,
     collateral: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Read collateral from the *.json files of this folder, first.")
     ] = None,
@@ -101,7 +109,8 @@ def serve(
         keystore=keystore,
         secret=keystore_secret(key_file),
         policy=policy,
-        collateral=_sources(folder, pcs, collateral, lab=bool(lab)),
+        collateral=_sources(folder, pcs, kds, collateral, lab=bool(lab), offline=offline),
+        tcb_update=read_update(tcb_update),
         host=address.host,
         port=address.port,
         offer_lifetime=parse_duration(offer_lifetime),
@@ -132,10 +141,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - 
     raise KeyboardInterrupt
 
 
-def _sources(folder: Path, pcs: str | None, directory: Path | None, *, lab: bool) -> "tuple[CollateralSource, ...]":
-    """What was given by hand first, then the service. Intel's, unless told otherwise: it knows no laboratories."""
+def _sources(
+    folder: Path, pcs: list[str] | None, kds: str | None, directory: Path | None, *, lab: bool, offline: bool
+) -> "tuple[CollateralSource, ...]":
+    """What was given by hand first, then the cache and its services. The vendors', unless told otherwise: they know no
+    laboratories."""
     from intaglio.collateral.cache import CachedSource  # noqa: PLC0415
-    from intaglio.collateral.pcs import INTEL_PCS, PcsClient  # noqa: PLC0415
     from intaglio.collateral.source import DirectorySource  # noqa: PLC0415
 
     sources: list[CollateralSource] = []
@@ -143,15 +154,16 @@ def _sources(folder: Path, pcs: str | None, directory: Path | None, *, lab: bool
         if not directory.is_dir():
             raise Usage(f"{directory}: no such folder of collateral")
         sources.append(DirectorySource(directory))
-    if lab and pcs is None and directory is None:
+    if offline:
+        if pcs or kds is not None:
+            raise Usage("--offline: nothing is fetched, so --pcs and --kds mean nothing")
+        return (*sources, CachedSource((), folder / FOLDER))
+    if lab and not pcs and directory is None:
         raise Usage(
             "--lab: say where the lab's collateral comes from, with --pcs (see: intaglio lab pcs) or --collateral"
         )
-    if pcs is not None or directory is None:
-        try:
-            sources.append(CachedSource((PcsClient(INTEL_PCS if pcs is None else pcs),), folder / "collateral"))
-        except ValueError as error:
-            raise Usage(f"--pcs: {error}") from error
+    if pcs or kds is not None or directory is None:
+        sources.append(cached_source(folder, pcs, kds, lab=lab))
     return tuple(sources)
 
 

@@ -1,0 +1,199 @@
+"""`intaglio collateral fetch`: ask the vendors' services now, and keep what they say."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from intaglio.cli.collateral.services import (
+    KdsOption,
+    PcsOption,
+    cached_source,
+    pcs_clients,
+    tcb_update,
+)  # fmt: skip
+from intaglio.cli.collateral.show import show_forecast
+from intaglio.cli.console import field, note, print_json
+from intaglio.cli.failure import Usage
+from intaglio.cli.reading import dearmoured, read_bytes
+from intaglio.cli.store import Store, store_folder
+
+if TYPE_CHECKING:
+    from intaglio.collateral.cache import CachedSource
+    from intaglio.types import UnixTime
+    from intaglio.wire.collateral_request import CollateralRequest, TcbUpdate
+    from intaglio.wire.endorsement import Collateral
+
+__all__ = ["fetch"]
+
+_LONGEST_WAIT = 900
+"""Seconds for which a person may be kept waiting for a turn at a service."""
+
+
+def fetch(
+    evidence: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Evidence: what it needs is fetched; - for standard input.")
+    ] = None,
+    tee: Annotated[str, typer.Option(metavar="sgx|tdx", help="With --fmspc: whose TCB levels.")] = "sgx",
+    fmspc: Annotated[
+        str | None, typer.Option(metavar="HEX", help="Instead of evidence: a platform family, twelve digits.")
+    ] = None,
+    ca: Annotated[
+        str, typer.Option(metavar="platform|processor", help="With --fmspc: who issued its certificates.")
+    ] = "platform",
+    product: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Instead of evidence: Milan, Genoa or Turin, with --chip-id.")
+    ] = None,
+    chip_id: Annotated[str | None, typer.Option(metavar="HEX", help="With --product: the report's CHIP_ID.")] = None,
+    tcb: Annotated[
+        str | None, typer.Option(metavar="HEX", help="With --product: the report's REPORTED_TCB, 16 digits.")
+    ] = None,
+    update: Annotated[
+        str,
+        typer.Option("--tcb-update", metavar="WHICH", help="standard, early, or a TCB evaluation data number."),
+    ] = "standard",
+    pcs: PcsOption = None,
+    kds: KdsOption = None,
+    store: Store = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Also write it here, for intaglio verify."),
+    ] = None,
+    with_certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Fetch a PCK certificate that the quote lacks, and write the quote with it."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Fetch collateral and keep it in the store.
+
+    Asked are Intel's service, or the ones you name, one after the other, and AMD's for SEV-SNP, which gives one
+    certificate in ten seconds. What is older than what the store holds is reported and not taken. Nothing is judged:
+    that is for intaglio verify, which never fetches. AWS Nitro documents need no collateral.
+
+    Exit status: 0 fetched, 1 not, 2 something you gave can't be used.
+    """
+    from intaglio.types import UnixTime  # noqa: PLC0415
+
+    channel = tcb_update(update)
+    at = UnixTime(int(time.time()))
+    if evidence is not None:
+        data = dearmoured(read_bytes(evidence))[0]
+        if with_certificate is not None:
+            data = _certified(data, pcs, at, with_certificate)
+        requests = _of_evidence(data, evidence, channel)
+    else:
+        requests = (_of_options(tee, fmspc, ca, product, chip_id, tcb, channel),)
+    source = cached_source(store_folder(store), pcs, kds)
+    request, collateral = _first(source, requests)
+    if out is not None:
+        out.write_bytes(collateral.encode_json())
+    (forecast,) = (each for each in source.forecasts() if each.entry.request == request)
+    if json:
+        print_json({**forecast.to_json(at), "out": str(out) if out else None})
+        return
+    show_forecast(forecast, at)
+    if out is not None:
+        field("written", out)
+
+
+def _of_evidence(data: bytes, path: Path, update: "TcbUpdate") -> "tuple[CollateralRequest, ...]":
+    from intaglio.collateral.evidence import requests_for  # noqa: PLC0415
+    from intaglio.errors import Malformed  # noqa: PLC0415
+    from intaglio.types import Tee  # noqa: PLC0415
+    from intaglio.verify.evidence import classify  # noqa: PLC0415
+
+    try:
+        requests = requests_for(data, update)
+        kind = classify(data)
+    except Malformed as error:
+        raise Usage(f"{path}: {error}") from error
+    if not requests:
+        carries = kind[0] is Tee.NITRO
+        why = "it carries its own certificates" if carries else "it does not say which platform made it"
+        more = "" if carries else "; for a quote without PCK certificate: --with-certificate"
+        raise Usage(f"{path}: {kind[1].value}: nothing to fetch, because {why}{more}")
+    return requests
+
+
+def _of_options(
+    tee: str, fmspc: str | None, ca: str, product: str | None, chip_id: str | None, tcb: str | None, update: "TcbUpdate"
+) -> "CollateralRequest":
+    from intaglio.errors import Malformed  # noqa: PLC0415
+    from intaglio.types import Tee  # noqa: PLC0415
+    from intaglio.wire.collateral_request import DcapRequest, SnpRequest  # noqa: PLC0415
+    from intaglio.wire.snp_fields import Product, TcbVersion  # noqa: PLC0415
+
+    if (fmspc is None) == (product is None):
+        raise Usage("what for? Give evidence, or --fmspc, or --product with --chip-id and --tcb")
+    try:
+        if fmspc is not None:
+            return DcapRequest(Tee(tee.lower()), fmspc.lower(), ca.lower(), update)
+        line = Product((product or "").capitalize())
+        levels = bytes.fromhex(tcb or "")
+        if chip_id is None or len(levels) != 8:
+            raise Usage("--product: needs --chip-id and --tcb (16 hexadecimal digits)")
+        chip = bytes.fromhex(chip_id).ljust(64, b"\0")
+        return SnpRequest(line, chip, TcbVersion.parse(levels, line.has_fmc, "reported_tcb"))
+    except (ValueError, Malformed) as error:
+        raise Usage(str(error)) from error
+
+
+def _first(source: "CachedSource", requests: "tuple[CollateralRequest, ...]") -> "tuple[CollateralRequest, Collateral]":
+    """Of requests of which one will do, the first that a service knows. Raises as `CachedSource.refresh`."""
+    from intaglio.collateral.http import Absent  # noqa: PLC0415
+
+    *others, last = requests
+    for request in others:
+        try:
+            return request, _in_turn(source, request)
+        except Absent as absent:
+            note(f"{request}: {absent}; trying the next product")
+    return last, _in_turn(source, last)
+
+
+def _in_turn(source: "CachedSource", request: "CollateralRequest") -> "Collateral":
+    """Waits where a service wants one request after the other. Raises as `CachedSource.refresh`."""
+    from intaglio.collateral.turns import Queued  # noqa: PLC0415
+    from intaglio.types import UnixTime  # noqa: PLC0415
+
+    waited = 0
+    while True:
+        try:
+            return source.refresh(request, UnixTime(int(time.time())))
+        except Queued as queued:
+            waited += queued.retry_after
+            if waited > _LONGEST_WAIT:
+                raise
+            note(f"{queued}: waiting for {queued.retry_after} s")
+            time.sleep(queued.retry_after)
+
+
+def _certified(data: bytes, pcs: list[str] | None, at: "UnixTime", out: Path) -> bytes:
+    """The quote with its platform's certificate in the place of the platform's name: no signature covers either."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    from intaglio.errors import Malformed, Unavailable  # noqa: PLC0415
+    from intaglio.wire.dcap import CertificationData, CertificationType, Quote  # noqa: PLC0415
+
+    try:
+        quote = Quote.parse(data)
+        identifier = quote.certification.identifier
+    except Malformed as error:
+        raise Usage(f"--with-certificate: {error}") from error
+    if identifier is None:
+        raise Usage("--with-certificate: this quote carries its certificate already")
+    problems: list[str] = []
+    for client in pcs_clients(pcs):
+        try:
+            chain = client.pck_chain(identifier, at)
+        except ValueError as error:
+            raise Usage(f"--with-certificate: {error}") from error
+        except (Unavailable, Malformed) as error:
+            problems.append(str(error))
+            continue
+        certified = replace(quote, certification=CertificationData(CertificationType.PCK_CHAIN, chain)).encode()
+        out.write_bytes(certified)
+        return certified
+    raise Unavailable("; ".join(problems))
