@@ -17,11 +17,12 @@ __all__ = ["Pin", "Policy", "PolicyError", "Workload", "rules_of"]
 
 WORKLOAD = Step("policy", "workload", "an [[accept]] table for this kind of TEE whose rules all pass", Group.POLICY)
 
+_LINES = {tee: (WORKLOAD, *rules.steps) for tee, rules in RULE_SETS.items()}
+
 
 def rules_of(tee: Tee) -> tuple[Step, ...]:
     """The lines of a verdict that a policy adds for this kind of TEE."""
-    known = RULE_SETS.get(tee)
-    return (WORKLOAD, *known.steps) if known else (WORKLOAD,)
+    return _LINES[tee]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Policy:
         if verdict.genuine is not True or verdict.identity is None:
             return self._refuse(verdict)
         binding = Binding(report_data, pin_hash)
-        steps = rules_of(verdict.tee)[1:]
+        steps = RULE_SETS[verdict.tee].steps
         closest: tuple[Workload, Ledger] | None = None
         for workload in self.workloads:
             kind = RULE_SETS[workload.tee].kind

@@ -62,12 +62,14 @@ class Workload:
     max_offer_age: int
     heartbeat: int | None
     dangerous_unpinned: bool = False
-    _by_step: dict[Step, tuple[Rule[Any], ...]] = field(init=False, repr=False, compare=False)
+    _plan: tuple[tuple[Step, tuple[Rule[Any], ...]], ...] = field(init=False, repr=False, compare=False)
+    _closing: tuple[Rule[Any], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        steps = dict.fromkeys(rule.step for rule in self.rules)
-        found = {step: tuple(rule for rule in self.rules if rule.step is step) for step in steps}
-        object.__setattr__(self, "_by_step", found)
+        steps = (step for step in RULE_SETS[self.tee].steps if step not in (REPORT_DATA, PIN))
+        plan = tuple((step, tuple(rule for rule in self.rules if rule.step is step)) for step in steps)
+        object.__setattr__(self, "_plan", plan)
+        object.__setattr__(self, "_closing", tuple(rule for rule in self.rules if rule.may_close))
 
     def rule(self, key: str) -> Rule[Any] | None:
         """The rule that this key of the file made, None where the table says nothing of it."""
@@ -105,9 +107,13 @@ class Workload:
         """All rules on a genuine verdict. It accepts if no rule failed."""
         ledger = Ledger()
         case = Case(verdict, identity)
-        for step in RULE_SETS[self.tee].steps:
-            if step is not REPORT_DATA and step is not PIN:
-                ledger.run(step, partial(_check, self._by_step.get(step, ()), case))
+        for step, rules in self._plan:
+            try:  # as Ledger.run does, without a closure for each step: this is done for every hello
+                found = [text for rule in rules if (text := rule.check(case)) is not None]
+            except Rejected as rejected:
+                ledger.fail(step, rejected.reason, rejected.found, rejected.expected or "")
+            else:
+                ledger.ok(step, found or None)
         self._judge_binding(identity, binding, ledger)
         return ledger
 
@@ -138,7 +144,7 @@ class Workload:
     def closes(self, verdict: Verdict, identity: Identity) -> UnixTime | None:
         """Until when what this table accepts now is accepted, as far as its own rules set an end."""
         case = Case(verdict, identity)
-        ends = [end for rule in self.rules if (end := rule.closes(case)) is not None]
+        ends = [end for rule in self._closing if (end := rule.closes(case)) is not None]
         return min(ends, default=None)
 
     def canonical(self) -> dict[Value, Value]:
@@ -153,12 +159,6 @@ class Workload:
             "pin": self.pin.where,
             "dangerous_unpinned": self.dangerous_unpinned,
         }
-
-
-def _check(rules: tuple[Rule[Any], ...], case: Case[Any]) -> str | None:
-    """All rules of one step; the first that refuses speaks for it."""
-    found = [rule.check(case) for rule in rules]
-    return ", ".join(str(each) for each in found if each is not None) or None
 
 
 def _check_report_data(identity: Identity, expected: bytes) -> None:

@@ -115,6 +115,10 @@ class Grace(Rule[Identity]):
             raise Rejected(Reason.TCB_GRACE_OVER, expected=expected, found=moment(verdict.at))
         return f"in grace until {moment(end)}"
 
+    @property
+    def may_close(self) -> bool:
+        return True
+
     def closes(self, case: Case[Identity]) -> UnixTime | None:
         date = case.verdict.tcb_date
         if date is None or case.verdict.tcb_status not in _OUT_OF_DATE:

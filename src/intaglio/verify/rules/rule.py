@@ -84,6 +84,11 @@ class Rule(ABC, Generic[Body]):
         """What it lets through only for a time."""
         return ()
 
+    @property
+    def may_close(self) -> bool:
+        """Whether `closes` may name a time at all."""
+        return bool(self.windows)
+
     def closes(self, case: Case[Body]) -> UnixTime | None:
         """Until when what passes now passes, as far as the table itself sets an end."""
         del case
