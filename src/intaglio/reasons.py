@@ -266,6 +266,7 @@ class Reason(Enum):
         "AMD's extensions in the certificate of the signing key can't be read",
         "a part is missing, unknown or has a wrong encoding",
         _DC, False, "fetch the VCEK or VLEK certificate again; if it persists, report the certificate to us",
+        "intaglio collateral fetch FILE",
     )  # fmt: skip
     PCK_EXTENSION = Explanation(
         "the platform certificate's SGX extension can't be read",
@@ -277,21 +278,25 @@ class Reason(Enum):
         "there is no collateral to judge this evidence by",
         "it was not supplied, or the collateral service could not be reached yet",
         _DC, True, "supply the collateral of this platform, or make its service reachable, and try again",
+        "intaglio collateral fetch FILE",
     )  # fmt: skip
     COLLATERAL_MALFORMED = Explanation(
         "a part of the collateral can't be read",
         "a truncated download, an unknown status, repeated levels or keys, or a newer format",
         _DC, False, "fetch the collateral again; if it persists, report the document to us",
+        "intaglio collateral fetch FILE",
     )  # fmt: skip
     COLLATERAL_SIGNER = Explanation(
         "the collateral is signed by something that may not sign collateral",
         "a certificate other than Intel's TCB signing certificate, or one under another root than the quote's",
         _DC, False, "fetch the collateral from Intel or a cache that you trust; find out who made this",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     COLLATERAL_EXPIRED = Explanation(
         "the collateral's next update has passed",
         "the cache was not refreshed in time; Intel's documents live for 30 days",
         _DC, True, "fetch fresh collateral and try again",
+        "intaglio collateral status",
     )  # fmt: skip
     COLLATERAL_NOT_YET_VALID = Explanation(
         "the collateral was issued after the time of judgement",
@@ -313,26 +318,31 @@ class Reason(Enum):
         "the collateral is about another platform or another kind of enclave",
         "collateral of another FMSPC, PCE, chip, product or TEE was supplied",
         _DC, False, "fetch the collateral of the platform that the evidence names: by FMSPC and CA, or chip id and TCB",
+        "intaglio collateral fetch FILE",
     )  # fmt: skip
     CRL_MISSING = Explanation(
         "the revocation list of an issuer is missing",
         "none was supplied, or the list of another issuer in its place",
         _DC, False, "supply the lists of the authorities that issued the platform's certificates",
+        "intaglio collateral fetch FILE",
     )  # fmt: skip
     CRL_SIGNATURE = Explanation(
         "a revocation list is not signed by its issuer",
         "the list was altered, for instance to hide a revoked platform",
         _DC, False, "fetch the list again from the vendor; find out who altered it",
+        "intaglio collateral fetch FILE",
     )  # fmt: skip
     TCB_INFO_SIGNATURE = Explanation(
         "the TCB info is not signed by the TCB signing certificate",
         "the document was edited, or serialised again: the signature is over its exact bytes",
         _DC, False, "keep the bytes of the document exactly as the service sent them; fetch it again",
+        "intaglio collateral fetch FILE",
     )  # fmt: skip
     QE_IDENTITY_SIGNATURE = Explanation(
         "the quoting enclave's identity is not signed by the TCB signing certificate",
         "the identity was edited, serialised again, or stored with another document's signature",
         _DC, False, "keep the bytes of the identity exactly as the service sent them; fetch it again",
+        "intaglio collateral fetch FILE",
     )  # fmt: skip
     QE_REPORT_SIGNATURE = Explanation(
         "the quoting enclave's report is not signed by the platform's certificate",
@@ -367,6 +377,7 @@ class Reason(Enum):
         "the certificate is for another TCB version than the report states",
         "the firmware was updated or rolled back since the certificate was fetched: each TCB version has its own key",
         _DC, False, "fetch the VCEK certificate for this chip and the reported TCB version",
+        "intaglio collateral fetch FILE",
     )  # fmt: skip
     QE_IDENTITY_MISMATCH = Explanation(
         "the enclave that made the quote is not Intel's quoting enclave",
@@ -378,6 +389,7 @@ class Reason(Enum):
         "the TDX module that runs this TD is not one that Intel describes",
         "another vendor's module, one in a special mode, or collateral from before this version of the module",
         _OWNER, False, "load Intel's TDX module; fetch the collateral again if the module is newer than it",
+        "intaglio verify FILE --explain",
     )  # fmt: skip
     ENCLAVE_NOT_INITIALISED = Explanation(
         "the report says that its enclave was never initialised",
@@ -536,6 +548,7 @@ class Reason(Enum):
         "no revocation list was consulted, and the policy demands one",
         "the collateral was supplied without the vendor's list, which is optional",
         _DC, True, "fetch the revocation list and supply it with the collateral",
+        "intaglio collateral fetch FILE",
     )  # fmt: skip
     MIGRATABLE_GUEST = Explanation(
         "the guest may be migrated to another platform",
@@ -586,6 +599,7 @@ class Reason(Enum):
         "the collateral's TCB evaluation number is below the policy's minimum",
         "somebody supplies old but unexpired collateral, under which the platform looks better",
         _DC, False, "fetch the newest collateral",
+        "intaglio collateral status",
     )  # fmt: skip
     PLATFORM_NOT_ALLOWED = Explanation(
         "the platform is not one that the policy lists",

@@ -178,7 +178,9 @@ def test_nothing_is_exported_that_nobody_would_import(entry: Entry, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"\x83", bytes(range(64)), cbor.labelled("bundle-sequences", [[b"x", 1]], [])])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x83", bytes(range(64)), cbor.labelled("bundle-sequences", [[b"x", 1]], [])]
+)
 def test_numbers_that_can_not_be_read_stop_the_import(entry: Entry, tmp_path: Path, content: bytes) -> None:
     """Else whoever destroys the file could bring an old bundle."""
     (tmp_path / "bundles.cbor").write_bytes(content)

@@ -119,7 +119,10 @@ def _collateral(folder: Path, at: UnixTime) -> Iterator[Finding]:
             facts = freshness(read_held(path))
         except (Malformed, OSError) as error:
             yield problem(
-                f"collateral {path}", str(error), "evidence of this platform can't be judged", "fetch it again"
+                f"collateral {path}",
+                str(error),
+                "evidence of this platform can't be judged",
+                "intaglio collateral fetch",
             )
             continue
         left, age = facts.next_update - at, (at - facts.issued) / _DAY
@@ -130,7 +133,7 @@ def _collateral(folder: Path, at: UnixTime) -> Iterator[Finding]:
             yield problem(
                 f"collateral {path}", f"{shown}; expired {-left / _DAY:,.1f} days ago",
                 "evidence judged by it is refused as COLLATERAL_EXPIRED",
-                "fetch it again; see why it was not refreshed",
+                "intaglio collateral fetch; then see why it was not refreshed",
             )  # fmt: skip
         elif left < _SOON:
             yield warning(
