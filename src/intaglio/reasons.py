@@ -240,8 +240,8 @@ class Reason(Enum):
     )  # fmt: skip
     CERTIFICATE_EXPIRED = Explanation(
         "a certificate of the platform has expired",
-        "the platform was not re-provisioned before the end of its certificate, or the time given is wrong",
-        _OWNER, False, "re-provision the platform, or fetch its certificate again; check the clock of the data centre",
+        "the platform was not re-provisioned before the end of its certificate, or the evidence was kept for too long",
+        _OWNER, False, "re-provision the platform; judge an archive as of its own time (verify --at); check the clock",
         "intaglio verify FILE --explain",
     )  # fmt: skip
     CERTIFICATE_NOT_YET_VALID = Explanation(
@@ -427,6 +427,12 @@ class Reason(Enum):
         "only Intel's attestation service could, and it ended on 2 April 2025; the quote is encrypted to it",
         _HOST, False, "judge the report that the service made of this quote; for new evidence use ECDSA quotes (DCAP)",
         "intaglio inspect FILE",
+    )  # fmt: skip
+    REPORT_KEY_MISSING = Explanation(
+        "a local report can't be checked without the report key of the enclave that it was made for",
+        "local reports are for another enclave on the same processor, which alone can ask for that key",
+        _HOST, False, "send a quote instead; who has the key gives it as collateral",
+        "intaglio verify FILE --collateral KEY.json",
     )  # fmt: skip
     REPORT_MAC = Explanation(
         "the local report's MAC does not hold under this report key",

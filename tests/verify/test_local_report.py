@@ -18,7 +18,7 @@ from intaglio.wire.endorsement import parse_collateral
 from intaglio.wire.report_key import ReportKey
 from tests.verify.conftest import IMAGE, NOON, REPORT_DATA
 
-UNDECIDABLE = (Reason.COLLATERAL_MISSING, Reason.UNSUPPORTED_EVIDENCE)
+UNDECIDABLE = (Reason.REPORT_KEY_MISSING, Reason.UNSUPPORTED_EVIDENCE)
 CPU = Processor(bytes(range(32)), bytes([5] * 16))
 
 

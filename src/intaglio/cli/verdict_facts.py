@@ -132,7 +132,7 @@ def identity_facts(tee: Tee, identity: Identity) -> Iterator[Fact]:
 def advisories(verdict: Verdict) -> str:
     """Those that apply, in words; TCB info of version 2 can't name any, which is not the same as none."""
     if not verdict.advisories_stated:
-        return "not stated (TCB info of version 2 names none)"
+        return "not stated (neither TCB info of version 2 nor an IAS report before version 4 names any)"
     return ", ".join(verdict.advisory_ids) or "none"
 
 

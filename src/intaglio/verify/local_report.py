@@ -71,7 +71,7 @@ def _check_initialised(body: ReportBody, ledger: Ledger) -> None:
 def _report_key(report: LocalReport, collateral: Collateral | None, ledger: Ledger) -> bytes | None:
     """Check L3."""
     if collateral is None:
-        ledger.undecidable(KEY, Reason.COLLATERAL_MISSING, "no report key was supplied: only the target enclave has it")
+        ledger.undecidable(KEY, Reason.REPORT_KEY_MISSING, "no report key was supplied: only the target enclave has it")
     elif not isinstance(collateral, ReportKey):
         ledger.fail(KEY, Reason.COLLATERAL_MISMATCH, "collateral of another kind")
     elif collateral.key_id != report.key_id:

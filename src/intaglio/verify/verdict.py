@@ -181,7 +181,7 @@ class Verdict:
     tcb_date: UnixTime | None
     advisory_ids: tuple[str, ...]
     advisories_stated: bool
-    """False where the TCB info can't name advisories (version 2), so that none being named says nothing."""
+    """False where they could not be named (TCB info of version 2, IAS reports before version 4): none says nothing."""
     tcb_evaluation_number: int | None
     decision: Decision | None
     workload: str | None

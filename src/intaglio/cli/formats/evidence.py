@@ -1,6 +1,13 @@
 """Evidence and what it is judged by: quotes, reports, collateral, certificates, revocation lists."""
 
 from intaglio.cli.formats.certificates import certificate_facts, crl_facts, optional_crl, read_der, read_pem
+from intaglio.cli.formats.documents import (
+    read_epid_quote,
+    read_ias_report,
+    read_nitro_document,
+    read_report_key,
+    read_sgx_report,
+)
 from intaglio.cli.formats.facts import Facts, Format, When
 from intaglio.cli.formats.snp import (
     is_certificate_table,
@@ -14,12 +21,9 @@ from intaglio.errors import Malformed
 from intaglio.verify.evidence import Kind, classify
 from intaglio.wire.collateral import DcapCollateral, EnclaveIdentity, TcbInfo
 from intaglio.wire.dcap import CertificationType, Quote
-from intaglio.wire.sgx import REPORT_BODY_SIZE, ReportBody
 from intaglio.wire.x509 import Certificate, decode_crl, read_pem_chain
 
 __all__ = ["EVIDENCE_FORMATS", "TEXT_FORMATS"]
-
-_LOCAL_REPORT_SIZE = 432
 
 
 def read_quote(data: bytes) -> Facts:
@@ -55,19 +59,6 @@ def _certification(quote: Quote) -> Facts:
     else:
         facts["data"] = data.data
     return facts
-
-
-def read_report(data: bytes) -> Facts:
-    report = ReportBody.parse(data[:REPORT_BODY_SIZE])
-    facts: dict[str, object] = dict(report.to_json())
-    if len(data) == _LOCAL_REPORT_SIZE:
-        facts |= {"key_id": data[REPORT_BODY_SIZE:-16], "mac": data[-16:]}
-    return {**facts, "note": "a report without a quote proves nothing outside the machine that made it"}
-
-
-def read_recognised(data: bytes) -> Facts:
-    tee, kind = classify(data)
-    return {"tee": tee.value, "kind": kind.value, "size": len(data), "note": "this release can't take it apart"}
 
 
 def read_collateral(data: bytes) -> Facts:
@@ -130,6 +121,7 @@ TEXT_FORMATS = (
         lambda data: crl_facts(decode_crl(data)),
     ),
     Format("SGX collateral", lambda data: data.lstrip()[:1] == b"{" and b'"tcb_info"' in data, read_collateral),
+    Format("SGX report key", lambda data: data.lstrip()[:1] == b"{" and b'"report_key"' in data, read_report_key),
     Format("SEV-SNP collateral", lambda data: data.lstrip()[:1] == b"{" and b'"vek"' in data, read_snp_collateral),
 )
 EVIDENCE_FORMATS = (
@@ -138,8 +130,8 @@ EVIDENCE_FORMATS = (
     Format("SEV-SNP report", _is(Kind.SNP_REPORT), read_snp_report),
     Format("SEV-SNP report with certificate table", is_extended_report, read_extended_report),
     Format("SEV-SNP certificate table", is_certificate_table, read_certificate_table),
-    Format("Nitro attestation document", _is(Kind.NITRO_DOCUMENT), read_recognised),
-    Format("IAS report", _is(Kind.IAS_REPORT), read_recognised),
-    Format("EPID quote", _is(Kind.EPID_QUOTE), read_recognised),
-    Format("SGX report", lambda data: len(data) in (REPORT_BODY_SIZE, _LOCAL_REPORT_SIZE), read_report),
+    Format("Nitro attestation document", _is(Kind.NITRO_DOCUMENT), read_nitro_document),
+    Format("IAS report", _is(Kind.IAS_REPORT), read_ias_report),
+    Format("EPID quote", _is(Kind.EPID_QUOTE), read_epid_quote),
+    Format("SGX report", _is(Kind.SGX_REPORT), read_sgx_report),
 )

@@ -72,7 +72,7 @@ def certificates_instead_of_a_key(draft: LocalDraft) -> None:
     draft.collateral = SnpCollateral(b"vek", b"ask", b"ark")
 
 
-@local_fault(Reason.COLLATERAL_MISSING)
+@local_fault(Reason.REPORT_KEY_MISSING)
 def no_key(draft: LocalDraft) -> None:
     """nobody but the target has the key, and it was not given"""
     draft.collateral = None

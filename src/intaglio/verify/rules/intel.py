@@ -147,7 +147,7 @@ class Advisories(Rule[Identity]):
         verdict = case.verdict
         if not verdict.advisories_stated:
             # Even platforms that are UpToDate have advisories, and whoever serves collateral chooses its version.
-            found = "not stated: TCB info of version 2 names none"
+            found = "not stated: neither TCB info of version 2 nor an IAS report before version 4 names any"
             raise Rejected(Reason.ADVISORY, expected="TCB info that names advisories (version 3)", found=found)
         unnamed = [advisory for advisory in verdict.advisory_ids if advisory not in self.allowed]
         if unnamed:
