@@ -18,6 +18,7 @@ from intaglio.sim.pki import DAY
 from intaglio.sim.world import DEFAULT_FMSPC, Lab
 from intaglio.types import UnixTime
 from intaglio.wire.dcap import CertificationData, CertificationType, PckIdentifier, Quote
+from intaglio.wire.snp_certs import CertificateTable
 from tests.cli.conftest import run
 from tests.collateral.servers import Chip, Kds, real_chip, serving
 from tests.conftest import vector_cases
@@ -113,7 +114,8 @@ def test_a_rollback_is_refused_and_remembered(pcs: Service, url: str, store: Pat
 def test_an_snp_chip_by_report_and_by_name(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chip, other = real_chip(), real_chip("dstack-sev_snp_attestation-milan-v3-vcek-a20e02")
     report = tmp_path / "report.bin"
-    report.write_bytes(chip.report)
+    # As SNP_GET_EXT_REPORT gives it: the report and a table of certificates behind it.
+    report.write_bytes(chip.report + CertificateTable(vcek=chip.vcek).encode())
     slept: list[float] = []
     kds = Kds((chip, other))
     with serving(kds.respond) as url:

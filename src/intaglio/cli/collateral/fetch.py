@@ -75,11 +75,12 @@ def fetch(
     Exit status: 0 fetched, 1 not, 2 something you gave can't be used.
     """
     from intaglio.types import UnixTime  # noqa: PLC0415
+    from intaglio.wire.snp_parts import split_extended_report  # noqa: PLC0415
 
     channel = tcb_update(update)
     at = UnixTime(int(time.time()))
     if evidence is not None:
-        data = dearmoured(read_bytes(evidence))[0]
+        data = split_extended_report(dearmoured(read_bytes(evidence))[0])[0]
         if with_certificate is not None:
             data = _certified(data, pcs, at, with_certificate)
         requests = _of_evidence(data, evidence, channel)
