@@ -147,6 +147,9 @@ class DcapVerifier:
         # Only what a pinned root vouches for without any doubt is kept: a stranger can't fill the memory.
         if platform and platform.trusted and own.flawless:
             self._attesters.put(key, attester)
+            if collateral and endorsements:
+                # Not before a platform's CA was found to have signed its list, which may be long.
+                self._collaterals.put(tee.value.encode() + collateral.digest, endorsements)
         return attester
 
     def _certified_platform(self, part: bytes, quote: Quote, ledger: Ledger, *, complete: bool) -> PckChain | None:
@@ -195,7 +198,6 @@ class DcapVerifier:
         known = self._collaterals.get(key)
         if known is None:
             known = judge_collateral(collateral, tee, self._authorities)
-            self._collaterals.put(key, known)
         ledger.take(known.findings)
         return known
 
