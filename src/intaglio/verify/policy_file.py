@@ -38,6 +38,12 @@ _MEANT = {
 }
 """Words of Intel's quote appraisal, and of others, for what has another name here or does not exist."""
 
+MAX_TABLES = 4096
+"""A data centre has dozens of workloads; each faulty table takes kilobytes of complaints."""
+
+MAX_DOTS = 64
+"""In a line that is no comment: no key here has one, and texts have few."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -69,7 +75,7 @@ def _tables(text: str | bytes) -> list[dict[str, object]]:
     if len(text) > MAX_SIZE:
         raise PolicyError([f"at most {MAX_SIZE} bytes, got {len(text)}"])
     try:
-        document = tomllib.loads(text if isinstance(text, str) else text.decode("utf-8"))
+        document = tomllib.loads(_readable(text))
     except (ValueError, RecursionError) as error:
         raise PolicyError([f"not TOML ({error})"]) from error
     unknown = sorted(document.keys() - {"accept"})
@@ -78,7 +84,19 @@ def _tables(text: str | bytes) -> list[dict[str, object]]:
         raise PolicyError([f"unknown key {key!r} outside [[accept]]" for key in unknown])
     if not isinstance(accept, list) or not accept or not all(isinstance(table, dict) for table in accept):
         raise PolicyError(["there is no [[accept]] table: this policy would accept nothing"])
+    if len(accept) > MAX_TABLES:
+        raise PolicyError([f"at most {MAX_TABLES} [[accept]] tables, got {len(accept)}"])
     return accept
+
+
+def _readable(text: str | bytes) -> str:
+    """Raises ValueError for text that is not UTF-8, and for keys of thousands of parts (``a.a.a``): the reader of TOML
+    takes a memory for them that grows with the square of their number."""
+    decoded = text if isinstance(text, str) else text.decode("utf-8")
+    # Lines as TOML has them: other separators may stand inside a key.
+    if any(line.count(".") > MAX_DOTS and not line.lstrip().startswith("#") for line in decoded.split("\n")):
+        raise ValueError(f"a line with more than {MAX_DOTS} dots")
+    return decoded
 
 
 def _read_workload(table: Table) -> Workload | None:
