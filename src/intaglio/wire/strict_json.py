@@ -19,6 +19,9 @@ MAX_SIZE = 8 * 1024 * 1024
 MAX_DEPTH = 16
 """Intel's deepest document nests six levels; a parser's stack is not the sender's to spend (CWE-674)."""
 
+MAX_CONTAINERS = 65536
+"""Objects and arrays. Intel's longest document has a few thousand; empty ones cost a sender two bytes and us sixty."""
+
 _STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 """Strings and brackets. Possessive, and a string may lack its end: one that does is looked at once, not once for each
 quotation mark in it."""
@@ -68,12 +71,13 @@ def _text(data: bytes, name: str) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Malformed(name, "not UTF-8") from error
-    depth = 0
+    depth = containers = 0
     for token in _STRUCTURE.finditer(text):
         if token[0] in ("[", "{"):
             depth += 1
-            if depth > MAX_DEPTH:
-                raise Malformed(name, f"nested deeper than {MAX_DEPTH} levels")
+            containers += 1
+            if depth > MAX_DEPTH or containers > MAX_CONTAINERS:
+                raise Malformed(name, f"nested deeper than {MAX_DEPTH} levels, or more than {MAX_CONTAINERS} objects")
         elif token[0] in ("]", "}"):
             depth -= 1
     return text

@@ -29,6 +29,15 @@ MAX_CHAIN = 8
 _P256_KEY_INFO = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
 """What precedes the point in the SubjectPublicKeyInfo of an uncompressed P-256 key (RFC 5480 §2)."""
 
+MAX_CERTIFICATE = 64 * 1024
+"""The longest that vendors issue has 2 kB; evidence inside of one (RA-TLS) may take twenty."""
+
+MAX_CHAIN_TEXT = (MAX_CHAIN + 1) * MAX_CERTIFICATE
+"""Some of it is remembered, so a stranger's chain is bounded before it is read."""
+
+MAX_NAME = 4096
+"""A distinguished name has a hundred bytes or two. Names are remembered too."""
+
 _WHITE = b" \t\r"
 _MAX_SERIAL = 2**160 - 1
 """20 octets (RFC 5280 §4.1.2.2)."""
@@ -104,6 +113,8 @@ class Certificate:
     def parse(cls, data: bytes, *, serial_zero: bool = False) -> Self:
         """Reads one DER certificate. Raises `Malformed`, also for a serial number that is not positive (RFC 5280
         §4.1.2.2), except that `serial_zero` allows 0: AMD gives it to every VCEK."""
+        if len(data) > MAX_CERTIFICATE:
+            raise Malformed("certificate", f"at most {MAX_CERTIFICATE} bytes, got {len(data)}")
         # Before the package sees it: what it would only warn about (a serial that is not positive) is refused here.
         parts = _exact_parts(data, serial_zero=serial_zero)
         readable = data
@@ -184,6 +195,8 @@ def read_pem_chain(data: bytes) -> tuple[bytes, ...]:
     Raises `Malformed` for anything between, before or after them that is not white space, and for none at
     all.
     """
+    if len(data) > MAX_CHAIN_TEXT:
+        raise Malformed("pem", f"at most {MAX_CHAIN_TEXT} bytes, got {len(data)}")
     first, rest = _pem_block(data.rstrip(b"\0").strip(), b"CERTIFICATE")
     return first, *_read_pem_rest(rest)
 
@@ -336,9 +349,16 @@ def _crl_parts(data: bytes) -> tuple[bytes, bytes, SignatureAlgorithm, bytes]:
     return signed, issuer, algorithm, extensions
 
 
-@lru_cache(maxsize=64)
 def _common_name(name: bytes) -> str:
-    """The one common name in a Name, or nothing. Kept, because every PCK certificate has the same."""
+    """The one common name in a Name, or nothing."""
+    if len(name) > MAX_NAME:
+        raise Malformed("name", f"at most {MAX_NAME} bytes, got {len(name)}")
+    return _read_common_name(name)
+
+
+@lru_cache(maxsize=64)
+def _read_common_name(name: bytes) -> str:
+    """Kept, because every PCK certificate has the same."""
     found = []
     for _, attributes in der.elements(der.sole(name, der.SEQUENCE, "name"), "name"):
         for _, attribute in der.elements(attributes, "name"):
