@@ -62,6 +62,16 @@ class ItemReader:
         """Counts the pairs of a map of `low` to `high` pairs; whoever loops reads a key and a value each time."""
         return self._counted(_MAP, field, low, high)
 
+    def after(self, heads: bytes, size: int) -> bytes | None:
+        """The `size` bytes that follow exactly these `heads`; None, and nothing read, where the next items begin in
+        another way. For what is nearly always the same: no head has two spellings, so it means what the general
+        way would make of it."""
+        begin = self.at + len(heads)
+        if not self._data.startswith(heads, self.at) or begin + size > len(self._data):
+            return None
+        self.at = begin + size
+        return self._data[begin : self.at]
+
     def exactly(self, expected: bytes, field: str, meaning: str) -> None:
         """These bytes and no others; `meaning` says in an error what they are."""
         end = self.at + len(expected)
