@@ -10,6 +10,7 @@ from pathlib import Path
 import cbor2
 import pytest
 
+from intaglio.attest.probe import INTERFACES
 from intaglio.enclave import Enclave, __main__, runtime
 from intaglio.enclave.loading import SCRIPT_MODULE, ScriptFailed, loaded
 from intaglio.enclave.pipe import MAX_MESSAGE
@@ -17,6 +18,8 @@ from intaglio.enclave.serving import Service
 from intaglio.enclave.values import Plain
 from intaglio.errors import LocalProtocolError, Malformed, Rejected
 from intaglio.reasons import Reason
+from intaglio.sim.devices.configfs import ConfigfsTsmDevice
+from intaglio.sim.devices.kernel import SimulatedKernel
 from intaglio.wire.identity import Pin
 from tests.enclave.world import DataCentreSide, FakeAttester
 
@@ -277,26 +280,28 @@ def test_what_was_emitted_wrongly_is_a_protected_error() -> None:
         assert cbor2.loads(record.value)["type"] == Malformed.__name__
 
 
-@pytest.mark.parametrize("interface", __main__.INTERFACES, ids=lambda interface: interface.path)
-def test_a_tee_without_an_attester_of_ours_is_named(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], interface: __main__.Interface
-) -> None:
-    (tmp_path / interface.path.lstrip("/")).mkdir(parents=True)
-    assert __main__.main(["meter.py", "--fd", "3"], tmp_path) == __main__.EXIT_NO_ATTESTER
-    said = capfd.readouterr().err
-    assert interface.path in said
-    assert "no attester for it" in said
+def test_an_interface_that_does_not_work_says_why(capfd: pytest.CaptureFixture[str]) -> None:
+    kernel = SimulatedKernel()
+    kernel.mount("/sys/kernel/config/tsm/report", ConfigfsTsmDevice(None))
+    for more in ([], ["--attester", "configfs-tsm"]):
+        assert __main__.main(["meter.py", "--fd", "3", *more], kernel) == __main__.EXIT_NO_ATTESTER
+        said = capfd.readouterr().err
+        assert "meter.py: no evidence can be made, so nothing is run" in said
+        assert "modprobe tdx_guest" in said
 
 
-def test_without_a_tee_all_that_was_looked_for_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert __main__.main(["meter.py", "--fd", "3"], tmp_path) == __main__.EXIT_NO_ATTESTER
+def test_without_a_tee_all_that_was_looked_for_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main(["meter.py", "--fd", "3"], SimulatedKernel()) == __main__.EXIT_NO_ATTESTER
     said = capfd.readouterr().err
-    assert all(interface.path in said for interface in __main__.INTERFACES)
+    assert all(interface.path in said for interface in INTERFACES.values())
     assert "not inside a TEE" in said
 
 
-def test_wrong_usage_is_told_apart(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "says"), [(["meter.py"], "--fd"), (["meter.py", "--fd", "3", "--attester", "magic"], "gramine")]
+)
+def test_wrong_usage_is_told_apart(arguments: list[str], says: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        __main__.main(["meter.py"], tmp_path)
+        __main__.main(arguments, SimulatedKernel())
     assert ended.value.code == 2
-    assert "--fd" in capfd.readouterr().err
+    assert says in capfd.readouterr().err

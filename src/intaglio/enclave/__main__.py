@@ -1,58 +1,50 @@
 """``python -m intaglio.enclave SCRIPT --fd N``: runs a script inside the TEE that this process is in.
 
-It refuses to run without one, and says what it looked for: an enclave without evidence would only pretend.
+It refuses to run without one, and says what it looked for: an enclave without evidence would only pretend. Evidence is
+made once before the script is loaded, so that a platform that can't quote is noticed while there is somebody to tell.
 """
 
 import argparse
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["EXIT_NO_ATTESTER", "find_tee", "main"]
+from intaglio.attest.errors import CannotAttest, WrongEvidence
+from intaglio.attest.probe import INTERFACES, find_attester
+from intaglio.attest.system import KERNEL, System
+from intaglio.enclave import runtime
+from intaglio.enclave.runner import add_pipe_options, connect, make_undumpable
+
+__all__ = ["EXIT_NO_ATTESTER", "main", "parser"]
 
 EXIT_NO_ATTESTER = 69
 """EX_UNAVAILABLE."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interface:
-    """How a kind of TEE shows itself to the process inside."""
-
-    path: str
-    tee: str
-
-
-INTERFACES = (
-    Interface("/dev/attestation/quote", "Intel SGX under Gramine"),
-    Interface("/sys/kernel/config/tsm/report", "Intel TDX or AMD SEV-SNP (configfs-tsm)"),
-    Interface("/dev/nsm", "AWS Nitro Enclaves"),
-)
-
-
-def find_tee(root: Path = Path("/")) -> Interface | None:
-    """The first interface that exists under `root`."""
-    return next((known for known in INTERFACES if (root / known.path.lstrip("/")).exists()), None)
-
-
-def main(arguments: list[str] | None = None, root: Path = Path("/")) -> int:
-    parser = argparse.ArgumentParser(prog="python -m intaglio.enclave", description="Runs an enclave's script.")
-    parser.add_argument("script", type=Path, help="the enclave's script, part of the measured image")
-    parser.add_argument("--fd", type=int, required=True, help="the inherited socket on which the host is served")
-    script: Path = parser.parse_args(arguments).script
-    found = find_tee(root)
-    if found is not None:
-        sys.stderr.write(
-            f"intaglio enclave: {script.name}: found {found.path} ({found.tee}), "
-            "but this version has no attester for it: no evidence can be made, so nothing is run\n"
-        )
+def main(arguments: Sequence[str] | None = None, system: System = KERNEL) -> int:
+    """Runs the enclave until its pipe closes. Returns the exit status: the SDK's, or 69 where there is no evidence."""
+    options = parser("python -m intaglio.enclave").parse_args(arguments)
+    script: Path = options.script
+    make_undumpable()
+    try:
+        attester = find_attester(str(script.absolute().parent), options.attester, vmpl=options.vmpl, system=system)
+    except (CannotAttest, WrongEvidence) as error:
+        sys.stderr.write(f"intaglio enclave: {script.name}: no evidence can be made, so nothing is run\n  {error}\n")
         return EXIT_NO_ATTESTER
-    looked = "; ".join(f"{known.path} ({known.tee})" for known in INTERFACES)
-    sys.stderr.write(
-        f"intaglio enclave: {script.name}: not inside a TEE, so no evidence can be made and nothing is run\n"
-        f"  looked for: {looked}\n"
-        "  without such hardware, use the simulator: python -m intaglio.sim.run\n"
-    )
-    return EXIT_NO_ATTESTER
+    with connect(options) as stream:
+        return runtime.run(script, attester, stream)
+
+
+def parser(name: str) -> argparse.ArgumentParser:
+    """The options, for this program and for those that stand in for it."""
+    made = argparse.ArgumentParser(prog=name, description="Runs an enclave's script.")
+    made.add_argument("script", type=Path, help="the enclave's script, part of the measured image")
+    made.add_argument("--attester", choices=INTERFACES,
+                      help="the interface that makes evidence (default: the first that works)")  # fmt: skip
+    made.add_argument("--vmpl", type=int, metavar="N",
+                      help="the privilege level that an SEV-SNP report shall state")  # fmt: skip
+    add_pipe_options(made)
+    return made
 
 
 if __name__ == "__main__":

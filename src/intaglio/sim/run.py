@@ -7,15 +7,13 @@ secret from the machine's owner.
 """
 
 import argparse
-import ctypes
-import os
-import socket
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from intaglio.enclave import runtime
+from intaglio.enclave.runner import abandoned, add_pipe_options, connect, make_undumpable
 from intaglio.errors import IntaglioError
 from intaglio.sim.attester import SimulatedAttester
 from intaglio.sim.cpu import LaunchOptions
@@ -26,7 +24,6 @@ from intaglio.types import UnixTime
 
 __all__ = ["load", "main"]
 
-_PR_SET_DUMPABLE = 4
 _REFUSED = 1
 
 
@@ -47,10 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             now=UnixTime(int(time.time())),
         )
     except (IntaglioError, OSError, ValueError) as error:
-        if not _abandoned(options.fd):
+        if not abandoned(options.fd):
             sys.stderr.write(f"intaglio.sim.run: {error}\n")
         return _REFUSED
-    with _pipe(options) as stream:
+    with connect(options) as stream:
         return runtime.run(options.script, attester, stream)
 
 
@@ -77,42 +74,6 @@ def load(
     return SimulatedAttester(machine, machine.launch(image, sigstruct.encode(), LaunchOptions(debug=debug)))
 
 
-def make_undumpable() -> None:
-    """No core dumps, no ptrace by others of this user. Linux only; elsewhere nothing happens."""
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
-def _abandoned(fd: int | None) -> bool:
-    """Whether the host at the other end of an inherited socket has gone. It was interrupted while it started us, and
-    has cleared away what we were to load: there is nobody to complain to."""
-    if fd is None:
-        return False
-    try:
-        with socket.socket(fileno=os.dup(fd)) as stream:
-            return stream.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-    except ConnectionError:
-        return True
-    except OSError:  # nothing to read yet, or no socket at all: somebody is there
-        return False
-
-
-def _pipe(options: argparse.Namespace) -> socket.socket:
-    """The connected socket that was inherited, or the first connection to a Unix socket at the given path."""
-    if options.fd is not None:
-        return socket.socket(fileno=options.fd)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(options.socket))
-        try:
-            options.socket.chmod(0o600)
-            listener.listen(1)
-            connection, _ = listener.accept()
-        finally:
-            options.socket.unlink(missing_ok=True)
-    return connection
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m intaglio.sim.run", description="Run an enclave on a simulated platform."
@@ -126,9 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="launch in debug mode, as a hostile host would")
     parser.add_argument("--isv-prod-id", type=int, default=1)
     parser.add_argument("--isv-svn", type=int, default=1)
-    pipe = parser.add_mutually_exclusive_group(required=True)
-    pipe.add_argument("--fd", type=int, help="a connected stream socket that this process inherits")
-    pipe.add_argument("--socket", type=Path, help="listen here for one connection")
+    add_pipe_options(parser)
     return parser
 
 

@@ -1,0 +1,55 @@
+"""What every program that runs an enclave's script shares: the options for its pipe, and a process that is not read by
+accident. `python -m intaglio.enclave` runs real TEEs, the simulator's runners pretend to be one."""
+
+import argparse
+import ctypes
+import os
+import socket
+from pathlib import Path
+
+__all__ = ["abandoned", "add_pipe_options", "connect", "make_undumpable"]
+
+_PR_SET_DUMPABLE = 4
+
+
+def add_pipe_options(parser: argparse.ArgumentParser) -> None:
+    """`--fd` and `--socket`, one of which must be given."""
+    pipe = parser.add_mutually_exclusive_group(required=True)
+    pipe.add_argument("--fd", type=int, help="a connected stream socket that this process inherits")
+    pipe.add_argument("--socket", type=Path, help="listen here for one connection")
+
+
+def connect(options: argparse.Namespace) -> socket.socket:
+    """The connected socket that was inherited, or the first connection to a Unix socket at the given path."""
+    if options.fd is not None:
+        return socket.socket(fileno=options.fd)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(options.socket))
+        try:
+            options.socket.chmod(0o600)
+            listener.listen(1)
+            connection, _ = listener.accept()
+        finally:
+            options.socket.unlink(missing_ok=True)
+    return connection
+
+
+def abandoned(fd: int | None) -> bool:
+    """Whether the host at the other end of an inherited socket has gone. It was interrupted while it started us, and
+    has cleared away what we were to load: there is nobody to complain to."""
+    if fd is None:
+        return False
+    try:
+        with socket.socket(fileno=os.dup(fd)) as stream:
+            return stream.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except ConnectionError:
+        return True
+    except OSError:  # nothing to read yet, or no socket at all: somebody is there
+        return False
+
+
+def make_undumpable() -> None:
+    """No core dumps, no ptrace by others of this user. Linux only; elsewhere nothing happens."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
