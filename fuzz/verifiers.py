@@ -6,9 +6,10 @@ from dataclasses import replace
 from functools import cache
 
 from fuzz import seeds
-from fuzz.forge import PARTS, forge, script_of
+from fuzz.forge import Forged, Forgery, forge, scripts
+from fuzz.forge_dcap import dcap_forgeries
+from fuzz.forge_others import ias_forgeries, local_forgeries, nitro_forgeries, snp_forgeries
 from fuzz.target import expect, read, target
-from intaglio.sim.signing import signer_of
 from intaglio.types import UnixTime
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.evidence import Verifier, classify
@@ -19,55 +20,38 @@ from intaglio.wire.dcap import Quote
 from intaglio.wire.endorsement import Collateral, parse_collateral
 from intaglio.wire.snp import signed_part
 from intaglio.wire.snp_collateral import SnpCollateral
+from tests.verify.policies import NITRO, SGX, SNP, SUBJECTS, TDX, genuine, table
 
 REPORT_DATA = bytes(range(64))
-
-_TABLE = """
-[[accept]]
-name = "{name}"
-tee = "sgx"
-{measured}
-tcb = {tcb}
-advisories = {advisories}
-min_tcb_evaluation_number = {number}
-platforms = "any"
-max_session_age = "24h"
-max_offer_age = "1h"
-heartbeat = "none"
-{more}
-"""
 _EVERY_STATUS = (
     '["UpToDate", "SWHardeningNeeded", "ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded", "OutOfDate",'
     ' "OutOfDateConfigurationNeeded"]'
 )
+_LENIENT = {"debug": None, "dangerous_allow_debug": "true"}
+_LENIENT_INTEL = {"tcb": _EVERY_STATUS, "advisories": '["INTEL-SA-00001"]', "min_tcb_evaluation_number": "0"}
 
 
-@cache
-def policy_texts() -> Sequence[str]:
-    """From lenient to strict: what one accepts, those before it accept too."""
-    measured = f'mr_enclave = ["{seeds.IMAGE.mr_enclave().hex()}"]\npin = "measured"'
-    anything = "dangerous_allow_debug = true\ndangerous_allow_privileged = true"
-    lenient = {"tcb": _EVERY_STATUS, "advisories": '["INTEL-SA-00001"]', "number": 0}
-    strict = {"tcb": '["UpToDate"]', "advisories": "[]", "number": 17}
-    more = f'debug = false\nmin_config_svn = 0\nconfig_id = "{"00" * 64}"'
+def _from_lenient_to_strict() -> Sequence[Sequence[str]]:
+    """For each TEE: what one accepts, those before it accept too."""
+    sgx = {**SGX, "mr_enclave": f'["{seeds.IMAGE.mr_enclave().hex()}"]'}
+    lenient = table(sgx, **_LENIENT, **_LENIENT_INTEL, dangerous_allow_privileged="true")
+    snp = {**SNP, "measurement": f'["{"9f" * 48}"]', "min_tcb": "{ bl = 4, tee = 0, snp = 0, ucode = 0 }"}
     return [
-        _TABLE.format(name="a", measured=measured, more=anything, **lenient),
-        _TABLE.format(name="b", measured=measured, more="debug = false", **lenient),
-        _TABLE.format(name="c", measured=measured, more="debug = false", **strict),
-        _TABLE.format(name="d", measured=measured, more=more, **strict),
+        [
+            lenient,
+            table(sgx, **_LENIENT_INTEL),
+            table(sgx),
+            table(sgx, min_config_svn="0", config_id=f'"{"00" * 64}"'),
+        ],
+        [table(snp, **_LENIENT), table(snp), table(snp, host_data=f'"{"00" * 32}"')],
+        [table(NITRO, **_LENIENT), table(NITRO), table(NITRO, pcr8=f'["{"a8" * 48}"]')],
+        [table(TDX, **_LENIENT, **_LENIENT_INTEL), table(TDX, **_LENIENT_INTEL), table(TDX)],
     ]
 
 
 @cache
-def policies() -> Sequence[Policy]:
-    return [Policy.parse(text) for text in policy_texts()]
-
-
-def _signer_policy() -> str:
-    measured = f'mr_signer = "{signer_of(seeds.lab().vendor).hex()}"\nisv_prod_id = 1\nmin_isv_svn = 1'
-    more = 'debug = false\nsmt = false\ncached_keys = "any"'
-    rest = {"tcb": _EVERY_STATUS, "advisories": "[]", "number": 0}
-    return _TABLE.format(name="e", measured=measured + '\npin = "config_id"', more=more, **rest)
+def policies() -> Sequence[Sequence[Policy]]:
+    return [[Policy.parse(text) for text in texts] for texts in _from_lenient_to_strict()]
 
 
 def check_verdict(verdict: Verdict) -> None:
@@ -89,18 +73,22 @@ def check_verdict(verdict: Verdict) -> None:
 
 def check_policies(verdict: Verdict) -> None:
     """A policy never improves a verdict, and a stricter one never accepts what a more lenient one refuses."""
-    accepted = []
-    for policy in policies():
-        decided = policy.appraise(verdict, report_data=None, pin_hash=None)
-        expect(decided.genuine is verdict.genuine, "a policy leaves genuine alone")
-        expect(set(decided.reasons) >= set(verdict.reasons), "a policy takes no reason away")
-        expect(decided.checks[: len(verdict.checks)] == verdict.checks, "a policy changes no check")
-        expect(decided.decision is not Decision.ACCEPTED or verdict.genuine is True, "only what is genuine is accepted")
-        expect((decided.decision is Decision.ACCEPTED) == (not decided.reasons), "accepted: no reason left")
-        expect(decided.decision is not Decision.UNDECIDABLE or verdict.genuine is None, "undecidable stays so")
-        json.dumps(decided.to_json())
-        accepted.append(decided.decision is Decision.ACCEPTED)
-    expect(accepted == sorted(accepted, reverse=True), "adding a rule never improves a verdict")
+    for chain in policies():
+        accepted = [_check_policy(policy, verdict) for policy in chain]
+        expect(accepted == sorted(accepted, reverse=True), "adding a rule never improves a verdict")
+
+
+def _check_policy(policy: Policy, verdict: Verdict, pin_hash: bytes | None = None) -> bool:
+    """Whether it accepts."""
+    decided = policy.appraise(verdict, report_data=REPORT_DATA if pin_hash else None, pin_hash=pin_hash)
+    expect(decided.genuine is verdict.genuine, "a policy leaves genuine alone")
+    expect(set(decided.reasons) >= set(verdict.reasons), "a policy takes no reason away")
+    expect(decided.checks[: len(verdict.checks)] == verdict.checks, "a policy changes no check")
+    expect(decided.decision is not Decision.ACCEPTED or verdict.genuine is True, "only what is genuine is accepted")
+    expect((decided.decision is Decision.ACCEPTED) == (not decided.reasons), "accepted: no reason left")
+    expect(decided.decision is not Decision.UNDECIDABLE or verdict.genuine is None, "undecidable stays so")
+    json.dumps(decided.to_json())
+    return decided.decision is Decision.ACCEPTED
 
 
 @cache
@@ -128,25 +116,67 @@ def _lab_roots() -> Roots:
     return Roots.lab(seeds.evidence()[0].root)
 
 
-_SCRIPTS = [
-    script_of(3),
-    script_of(4),
-    script_of(5),
-    *(script_of(3, (part, "overwrite", 40, b"\xff")) for part in PARTS),
-    *(script_of(4, (part, "insert", 9, b"\0\1")) for part in PARTS),
-    *(script_of(5, (part, "delete", 20, b"\0" * 5)) for part in PARTS),
-    script_of(3, ("tcb_info", "repeat", 300, b"\0" * 90), ("qe_identity", "overwrite", 30, b"9")),
-]
-
-
-@target(lambda: _SCRIPTS, short_run=250)
-def dcap_forged(data: bytes) -> None:
-    """Evidence edited by who holds every key gets a sound verdict, the same from a verifier that has seen it before."""
+def _judge_forged(forgeries: Sequence[Forgery], script: bytes) -> None:
     try:
-        evidence = forge(data)
+        forged = forge(forgeries, script)
     except ValueError:
-        return  # too long to be encoded
-    judge(evidence.quote, evidence.collateral, _lab_roots(), evidence.at)
+        return  # a part is too long to be encoded
+    judge(forged.evidence, forged.collateral, forged.roots, forged.at)
+
+
+@target(lambda: scripts(dcap_forgeries()), short_run=200)
+def dcap_forged(data: bytes) -> None:
+    """A quote edited by who holds every key gets a sound verdict, the same from a verifier that has seen it before."""
+    _judge_forged(dcap_forgeries(), data)
+
+
+@target(lambda: scripts(snp_forgeries()), short_run=100)
+def snp_forged(data: bytes) -> None:
+    """An SEV-SNP report edited by who holds every key gets a sound verdict, the same from a verifier that knows it."""
+    _judge_forged(snp_forgeries(), data)
+
+
+@target(lambda: scripts(nitro_forgeries()), short_run=100)
+def nitro_forged(data: bytes) -> None:
+    """A Nitro document edited by who holds every key gets a sound verdict, the same from a verifier that knows it."""
+    _judge_forged(nitro_forgeries(), data)
+
+
+@target(lambda: scripts(ias_forgeries()), short_run=100)
+def ias_forged(data: bytes) -> None:
+    """A report of IAS edited by who holds every key gets a sound verdict, the same from a verifier that knows it."""
+    _judge_forged(ias_forgeries(), data)
+
+
+@target(lambda: scripts(local_forgeries()), short_run=200)
+def local_forged(data: bytes) -> None:
+    """A local report edited by who holds the key gets a sound verdict, the same from a verifier that knows it."""
+    _judge_forged(local_forgeries(), data)
+
+
+_HONEST = (snp_forgeries, nitro_forgeries, ias_forgeries, local_forgeries)
+
+
+@cache
+def _honest() -> Sequence[tuple[Forged, Verdict]]:
+    """Of the other TEEs, as they are without an edit, all of them genuine."""
+    found = []
+    for forgeries in _HONEST:
+        for forgery in forgeries():
+            made = forgery.build(forgery.parts)
+            found.append((made, Verifier(made.roots).verify(made.evidence, made.collateral, made.at)))
+    for _, verdict in found:
+        expect(verdict.genuine is True, f"honest evidence is genuine, and not {verdict.reasons}")
+    return found
+
+
+@target(lambda: [bytes((i,)) + made.evidence for i, (made, _) in enumerate(_honest())], short_run=200)
+def others_without_keys(data: bytes) -> None:
+    """Evidence of another TEE edited by who holds no key is genuine only if it says what the original said."""
+    honest, said = _honest()[(data[0] if data else 0) % len(_honest())]
+    found = judge(data[1:], honest.collateral, honest.roots, honest.at)
+    if found is not None and found.genuine:
+        expect((found.identity, found.platform) == (said.identity, said.platform), "an edit passed")
 
 
 @target(lambda: [each.quote for each in seeds.evidence()], short_run=200)
@@ -223,7 +253,14 @@ def real_evidence(data: bytes) -> None:
         expect(honest.genuine is True and honest.identity == found.identity, "an edit passed")
 
 
-@target(lambda: [text.encode() for text in (*policy_texts(), "".join(policy_texts()), _signer_policy())])
+def _policy_texts() -> Sequence[bytes]:
+    texts = [text for each in _from_lenient_to_strict() for text in each]
+    pinned = {"mr_enclave": None, "mr_signer": f'"{"bb" * 32}"', "isv_prod_id": "1", "min_isv_svn": "1"}
+    texts.append(table(SGX, **pinned, pin='"config_id"', smt="false"))
+    return [text.encode() for text in (*texts, "".join(texts[:3]))]
+
+
+@target(_policy_texts)
 def policy(data: bytes) -> None:
     """Either a policy whose hash follows from what it says, or a PolicyError that names each problem once."""
     try:
@@ -232,19 +269,17 @@ def policy(data: bytes) -> None:
         expect(bool(error.problems) and all(error.problems), "there is a problem")
         return
     expect(Policy.parse(data).hash == found.hash, "a policy has one hash")
-    for verdict in _honest_verdicts():
-        decided = found.appraise(verdict, report_data=REPORT_DATA, pin_hash=bytes(32))
-        expect(decided.genuine is verdict.genuine, "a policy leaves genuine alone")
-        expect((decided.decision is Decision.ACCEPTED) == (not decided.reasons), "accepted: no reason left")
-        expect(decided.decision is not Decision.ACCEPTED or verdict.genuine is True, "only what is genuine is accepted")
+    for verdict in _some_verdicts():
+        _check_policy(found, verdict, bytes(32))
 
 
 @cache
-def _honest_verdicts() -> Sequence[Verdict]:
-    """Genuine, forged and undecidable."""
+def _some_verdicts() -> Sequence[Verdict]:
+    """Genuine of every TEE, forged, and undecidable."""
     each, verifier = seeds.evidence()[0], DcapVerifier(_lab_roots())
     forged = each.quote[:100] + bytes((each.quote[100] ^ 1,)) + each.quote[101:]
     return [
+        *map(genuine, SUBJECTS),
         verifier.verify(each.quote, each.collateral, each.at),
         verifier.verify(forged, each.collateral, each.at),
         verifier.verify(each.quote, None, each.at),
