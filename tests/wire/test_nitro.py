@@ -1,6 +1,7 @@
 """Nitro documents: both forms of the payload's map, every field by type and size, and nothing else."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import cbor2
@@ -239,3 +240,26 @@ def test_json_shows_every_field() -> None:
     shown = NitroDocument.parse(document(cbor2.dumps(FIELDS))).to_json()
     assert shown["pcrs"] == {str(index): value.hex() for index, value in FIELDS["pcrs"].items()}
     assert (shown["user_data"], shown["nonce"], shown["debug"]) == (b"data".hex(), None, False)
+
+
+@pytest.mark.parametrize("form", [cbor2.dumps, indefinite], ids=["definite", "indefinite"])
+def test_the_usual_order_is_read_faster_and_means_the_same(form: Callable[[dict[Any, Any]], bytes]) -> None:
+    """What is the same in every document is read at a glance; any order, and any size among the usual ones, is read."""
+    usual = {**FIELDS, "pcrs": {index: bytes([index + 1]) * 48 for index in range(16)}}
+    expected = NitroDocument.parse(document(form(usual)))
+    keys, registers = list(usual), list(usual["pcrs"].items())
+    for turn in range(len(keys)):
+        order = [*keys[turn:], *keys[:turn]]
+        pcrs = dict(registers[turn:] + registers[:turn])
+        read = NitroDocument.parse(document(form({**{key: usual[key] for key in order}, "pcrs": pcrs})))
+        assert read.pcrs == expected.pcrs
+        assert (read.module_id, read.certificate, read.nonce) == (expected.module_id, expected.certificate, None)
+    mixed = {0: b"a" * 48, 1: b"b" * 32, 2: b"c" * 48, 5: b"d" * 64, 4: b"e" * 48}
+    assert dict(NitroDocument.parse(with_field("pcrs", mixed)).pcrs) == mixed
+
+
+def test_a_register_that_comes_again_in_the_usual_place_is_refused() -> None:
+    """PCR1 stands first, and a second one where PCR1 would stand."""
+    one = cbor2.dumps(1) + cbor2.dumps(bytes(48))
+    pcr = cbor2.dumps(FIELDS["pcrs"])
+    refused(document(cbor2.dumps(FIELDS).replace(pcr, b"\xa2" + one + one)), "nitro.pcrs", "PCR1 occurs twice")
