@@ -195,13 +195,22 @@ def test_what_is_for_the_policy_is_genuine(draft: SnpDraft, change: Callable[[Sn
     assert verdict.platform.chip_id == "c1" * 64
 
 
-def test_a_providers_key_shows_the_chip_if_the_platform_does(amd: AmdAuthority) -> None:
-    made = SnpDraft.of(amd, NOON, product=Product.TURIN, version=5, kind="vlek")
+def test_a_chip_id_that_only_a_providers_key_vouches_for_names_no_platform(amd: AmdAuthority) -> None:
+    """A VLEK that was taken out of any chip of the provider signs whatever CHIP_ID its thief likes."""
+    made = SnpDraft.of(amd, NOON, product=Product.TURIN, version=5, kind="vlek", report_data=REPORT_DATA)
     made.report = replace(made.report, chip_id=b"\xaa" * 8 + bytes(56))
     verdict = judge(made.build())
     assert verdict.genuine is True
     assert verdict.platform is not None
-    assert verdict.platform.chip_id == "aa" * 8
+    assert verdict.platform.chip_id is None
+    assert verdict.identity is not None
+    assert verdict.identity.to_json()["chip_id"] == "aa" * 8 + "00" * 56
+    page = (ROOT / "docs" / "snp.md").read_text().split("```toml\n")[1].split("```")[0]
+    tcb = made.report.reported_tcb
+    page = re.sub(r"min_tcb = .*", f"min_tcb = {{ bl = {tcb.bootloader}, tee = 0, snp = 0, ucode = 0 }}", page)
+    listed = Policy.parse(page.replace('platforms = "any"', f'platforms = ["{"aa" * 8}"]'))
+    decided = listed.appraise(verdict, report_data=REPORT_DATA, pin_hash=None)
+    assert (decided.decision, decided.reasons) == (Decision.REJECTED, (Reason.PLATFORM_NOT_ALLOWED,))
 
 
 def test_version_2_has_the_layout_of_its_certificate(amd: AmdAuthority) -> None:

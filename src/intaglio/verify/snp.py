@@ -206,16 +206,15 @@ def _check_chip_id(report: SnpReport, certified: VekExtensions) -> str:
     return certified.hwid.hex()
 
 
-def _platform(report: SnpReport, vek: Vek) -> Platform | None:
+def _platform(vek: Vek) -> Platform | None:
+    """By what the certificate says. A VLEK is on many chips of a provider, and whoever takes it out of one of them can
+    write the CHIP_ID of any other into a report: a policy that names chips must not believe it."""
     certified = vek.extensions
     if certified is None:
         return None
-    chip_id = certified.hwid
-    if chip_id is None and not report.chip_id_masked:
-        chip_id = report.chip_id[: certified.product.chip_id_size]
     return Platform(
         product=certified.product.value,
-        chip_id=chip_id.hex() if chip_id is not None else None,
+        chip_id=certified.hwid.hex() if certified.hwid is not None else None,
         csp_id=certified.csp_id,
         revocation_checked=vek.revocation_checked,
     )
@@ -233,6 +232,6 @@ def _verdict(ledger: Ledger, name: bytes, at: UnixTime, facts: _Facts | None = N
         at=at,
         simulated=vek.simulated if vek else False,
         valid_until=facts.valid_until if facts else None,
-        platform=_platform(facts.report, vek) if facts and vek else None,
+        platform=_platform(vek) if vek else None,
         identity=facts.report if facts else None,
     )
