@@ -181,6 +181,12 @@ def test_a_revocation_list_that_nobody_consulted(platform: Platform | None) -> N
     assert reasons(SNP_SUBJECT, {}, platform=platform) == ()
 
 
+def test_a_cloud_that_calls_itself_what_a_chip_is_called() -> None:
+    cloud = Platform(product="Turin", csp_id="c4" * 8)
+    assert reasons(SNP_SUBJECT, {"platforms": f'["{"c4" * 8}"]'}, platform=cloud) == (Reason.PLATFORM_NOT_ALLOWED,)
+    assert reasons(SNP_SUBJECT, {"platforms": f'["csp:{"c4" * 8}"]'}, platform=cloud) == ()
+
+
 def _pcr(**values: int) -> Keys:
     return {name: f'["{f"{value:02x}" * 48}"]' for name, value in values.items()}
 

@@ -126,8 +126,10 @@ class Platform:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """By what a policy may list this machine."""
-        known = (self.ppid, self.platform_instance_id, self.chip_id, self.csp_id, self.module_id)
+        """By what a policy may list this machine. A cloud chooses its own id, so that one says what it is: no cloud can
+        call itself what a chip is called."""
+        cloud = f"csp:{self.csp_id}" if self.csp_id else None
+        known = (self.ppid, self.platform_instance_id, self.chip_id, cloud, self.module_id)
         return tuple(each for each in known if each)
 
     def to_json(self) -> dict[str, str | bool | None]:

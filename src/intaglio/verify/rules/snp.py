@@ -258,7 +258,7 @@ def _signing_key(value: object) -> SigningKey | None:
 def _platform_id(value: object) -> str:
     """A chip id (64 bytes, 8 from Turin on), or the id that a cloud has in its VLEK certificates."""
     if isinstance(value, str) and value.startswith(_CSP) and value != _CSP and value.isprintable():
-        return value.removeprefix(_CSP)
+        return value
     if isinstance(value, str) and len(value) == 16:
         return hexadecimal(8)(value).hex()
     return hexadecimal(64)(value).hex()
