@@ -371,6 +371,18 @@ def test_one_quote_under_much_collateral_and_much_under_one(lab: Lab, draft: Dra
     assert verifier.verify(first.quote, first.collateral, NOON).genuine is True
 
 
+def test_collateral_that_nobody_vouches_for_is_not_remembered(draft: Draft) -> None:
+    """Where peers bring their collateral along, none of them may push that of the others out."""
+    evidence = draft.build()
+    verifier = DcapVerifier(Roots.lab(evidence.root))
+    assert verifier.verify(evidence.quote, evidence.collateral, NOON).genuine is True
+    for number in range(3):
+        forged = replace(evidence.collateral, tcb_info=evidence.collateral.tcb_info + bytes((number,)))
+        for _ in range(2):
+            assert verifier.verify(evidence.quote, forged, NOON).reasons == (Reason.TCB_INFO_SIGNATURE,)
+    assert len(verifier._collaterals) == 1
+
+
 def pem(der: bytes) -> bytes:
     return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
 
