@@ -288,7 +288,7 @@ class Reason(Enum):
     )  # fmt: skip
     COLLATERAL_SIGNER = Explanation(
         "the collateral is signed by something that may not sign collateral",
-        "a certificate other than Intel's TCB signing certificate, or one under another root than the quote's",
+        "a certificate other than Intel's TCB signing certificate, one that was revoked, or one under another root",
         _DC, False, "fetch the collateral from Intel or a cache that you trust; find out who made this",
         "intaglio verify FILE --explain",
     )  # fmt: skip

@@ -12,8 +12,10 @@ from intaglio.gateway import app
 from intaglio.gateway.appraisal import EvidenceAppraiser
 from intaglio.gateway.query import Reader
 from intaglio.session.enclave import EnclaveHandshake
+from intaglio.sim.authority import Authority
 from intaglio.sim.measure import Image, TrustedFile
 from intaglio.types import ReportData, UnixTime
+from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.hello import MAX_HELLO, Hello
 from tests.gateway.world import DAY, HUNDRED, NOON, Dc, Guest, World, told
 
@@ -170,6 +172,25 @@ def test_bad_collateral_is_our_fault_and_not_the_enclaves(
     assert "collateral is bad" in caplog.text
     assert "TCB_INFO_SIGNATURE" in caplog.text
     world.source.spoiled = False
+    assert dc.hello(guest.hello).status == 200
+
+
+def test_collateral_of_another_root_or_a_revoked_signer_is_our_fault_too(
+    dc: Dc, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither says anything about the platform: an honest enclave must not be sent away for good."""
+    foreign, revoked = world.source.lab.copy(), world.source.lab.copy()
+    foreign.authority = Authority.create(NOON, foreign.authority.quoting_signer)
+    revoked.revoke(revoked.authority.tcb_signer.certificate.serial_number)
+    guest = dc.guest()
+    for lab in (foreign, revoked):
+        day = UnixTime(NOON - NOON % DAY)
+        world.source._made[day] = DcapCollateral.parse_json(lab.collateral("alpha", day))
+        caplog.clear()
+        reply = dc.hello(guest.hello)
+        assert (reply.status, reply.json) == (503, {"error": "undecidable", "reasons": ["COLLATERAL_MISSING"]})
+        assert "reasons=COLLATERAL_SIGNER" in caplog.text
+    world.source._made.clear()
     assert dc.hello(guest.hello).status == 200
 
 

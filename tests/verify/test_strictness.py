@@ -178,7 +178,7 @@ def test_lab_evidence_is_nothing_under_production_roots(draft: Draft) -> None:
     evidence = draft.build()
     verdict = DcapVerifier(Roots.production()).verify(evidence.quote, evidence.collateral, evidence.at)
     assert verdict.genuine is False
-    assert verdict.reasons == (Reason.ROOT_UNTRUSTED,)
+    assert verdict.reasons == (Reason.ROOT_UNTRUSTED, Reason.COLLATERAL_SIGNER)
     assert not verdict.simulated
 
 

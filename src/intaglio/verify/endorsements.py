@@ -115,7 +115,7 @@ def judge_collateral(collateral: DcapCollateral, tee: Tee, authorities: Authorit
     root_crl = _root_crl(collateral.root_ca_crl, tcb_signer or qe_signer, own)
     for step, signer in ((TCB_SIGNER, tcb_signer), (QE_SIGNER, qe_signer)):
         if signer and root_crl and signer.certificate.serial in root_crl.revoked:
-            own.overturn(step, Reason.CERTIFICATE_REVOKED, f"{signer.certificate.common_name}, on the root's list")
+            own.overturn(step, Reason.COLLATERAL_SIGNER, f"{signer.certificate.common_name}, on the root's list")
     pck_crl = _read_crl(collateral.pck_crl, PCK_CRL, own)
     tcb_info = _tcb_info(collateral, tee, tcb_signer, own)
     qe_identity = _qe_identity(collateral, tee, qe_signer, own)
@@ -180,14 +180,16 @@ def _check_signer(found: list[Certificate], authorities: Authorities) -> Authori
         raise Rejected(
             Reason.COLLATERAL_SIGNER, expected="a signing certificate and the root that issued it", found=names
         )
-    authorities.roots.check(root[0], Vendor.INTEL_SGX)
     signer = signers[0]
     is_signer = "SGX TCB Signing" in signer.common_name and signer.sgx_extension is None
     if not is_signer or signer.is_ca or not signer.signs_data or signer.unknown_critical or not root[0].is_ca:
         raise Rejected(Reason.COLLATERAL_SIGNER, expected="a TCB signing certificate that is no CA", found=names)
     try:
+        authorities.roots.check(root[0], Vendor.INTEL_SGX)
         return authorities.authority(signer, root[0])
     except Rejected as rejected:
+        # Whoever supplied the collateral has to mend it. What a root or a signature is to a platform's own certificates
+        # would send its owner looking for a fault in the machine.
         raise Rejected(Reason.COLLATERAL_SIGNER, expected=rejected.expected, found=rejected.found) from rejected
 
 

@@ -14,7 +14,7 @@ from intaglio.sim.pki import DAY, YEAR, Holder, Plan, issue, issue_crl
 from intaglio.types import UnixTime
 
 
-@fault(Reason.ROOT_UNTRUSTED)
+@fault(Reason.ROOT_UNTRUSTED, also=(Reason.COLLATERAL_SIGNER,))
 def foreign_root(draft: Draft) -> None:
     """a complete PKI of the attacker's with the same names: everything holds, except that nobody pinned its root"""
     copy = draft.lab.copy()
@@ -63,7 +63,7 @@ def revoked_intermediate(draft: Draft) -> None:
     _revoke(draft, draft.chain[1].serial_number)
 
 
-@fault(Reason.CERTIFICATE_REVOKED)
+@fault(Reason.COLLATERAL_SIGNER)
 def revoked_tcb_signer(draft: Draft) -> None:
     """the certificate that signed the collateral is on the root's list"""
     _revoke(draft, draft.lab.authority.tcb_signer.certificate.serial_number)
