@@ -13,7 +13,7 @@ from intaglio.wire.vcek import VekExtensions
 from intaglio.wire.x509 import Certificate, RevocationList, decode_certificate, decode_crl, read_pem_chain
 
 
-@target(seeds.collaterals)
+@target(seeds.collaterals, short_run=150)
 def collateral(data: bytes) -> None:
     """Either collateral that reads the same after it was encoded, or Malformed."""
     found = read(parse_collateral, data)

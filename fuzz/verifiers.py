@@ -124,7 +124,7 @@ def _judge_forged(forgeries: Sequence[Forgery], script: bytes) -> None:
     judge(forged.evidence, forged.collateral, forged.roots, forged.at)
 
 
-@target(lambda: scripts(dcap_forgeries()), short_run=200)
+@target(lambda: scripts(dcap_forgeries()), short_run=80)
 def dcap_forged(data: bytes) -> None:
     """A quote edited by who holds every key gets a sound verdict, the same from a verifier that has seen it before."""
     _judge_forged(dcap_forgeries(), data)
@@ -179,7 +179,7 @@ def others_without_keys(data: bytes) -> None:
         expect((found.identity, found.platform) == (said.identity, said.platform), "an edit passed")
 
 
-@target(lambda: [each.quote for each in seeds.evidence()], short_run=200)
+@target(lambda: [each.quote for each in seeds.evidence()], short_run=120)
 def dcap_without_keys(data: bytes) -> None:
     """A quote edited by who holds no key is genuine only if nothing that was signed has changed."""
     found = judge(data, seeds.collateral(), _lab_roots(), seeds.NOON)
