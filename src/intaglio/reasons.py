@@ -619,6 +619,11 @@ class Reason(Enum):
         _OWNER, False, "change the platform's configuration, or allow it in the policy",
         "intaglio policy explain policy.toml",
     )  # fmt: skip
+    EVENT_LOG_MISMATCH = Explanation(
+        "the event log does not explain the run-time registers of the report",
+        "the log was edited, is that of another boot, or lacks what an application extended later",
+        _HOST, False, "deliver the log of this boot whole, and with it that of the application; or name the registers",
+    )  # fmt: skip
     REPORT_DATA = Explanation(
         "the evidence is not bound to this session",
         "its report data is all zero or is that of another session: evidence was replayed or relayed",
