@@ -10,7 +10,7 @@ something wrong.
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from hashlib import sha256
-from typing import Self
+from typing import Any, Generic, Self, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,15 +23,18 @@ from intaglio.sim.measure import Image
 from intaglio.sim.pck import sgx_extension
 from intaglio.sim.pki import DAY, YEAR, Holder, Plan, issue, pem_chain
 from intaglio.sim.publication import JsonObject, compact
-from intaglio.sim.quoting import QE_AUTH_DATA, raw_point, sign_raw
+from intaglio.sim.quoting import QE_AUTH_DATA, QuotingEnclave, raw_point, sign_raw
 from intaglio.sim.signing import EnclaveTerms, sign_enclave
 from intaglio.sim.world import Lab
-from intaglio.types import ReportData, UnixTime
+from intaglio.types import ReportData, Tee, UnixTime
 from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.dcap import CertificationData, CertificationType, Quote, QuoteHeader, signed_part
 from intaglio.wire.sgx import ReportBody
+from intaglio.wire.tdx import TdReport
 
-__all__ = ["Draft", "Evidence", "SignedDocument"]
+__all__ = ["Draft", "Evidence", "QuoteDraft", "SignedDocument"]
+
+B = TypeVar("B", ReportBody, TdReport)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,9 @@ class SignedDocument:
         return self.serve(body), sign_raw(self.key, body), pem_chain(*self.chain).encode("ascii")
 
 
-@dataclass(slots=True)
-class Draft:
-    """One quote of one enclave on one machine, with its collateral, still open to change.
+@dataclass(slots=True, kw_only=True)
+class QuoteDraft(Generic[B]):
+    """One quote made on one machine, with its collateral, still open to change.
 
     `edits` are applied to the finished bytes: what a host without any key can do. `certification` None: the chain.
     """
@@ -76,9 +79,8 @@ class Draft:
     machine: Machine
     at: UnixTime
     root: x509.Certificate
-    image: Image
     header: QuoteHeader
-    body: ReportBody
+    body: B
     attestation_key: ec.EllipticCurvePrivateKey
     qe_auth_data: bytes
     qe_report: ReportBody
@@ -94,22 +96,12 @@ class Draft:
     edits: list[Callable[[bytes], bytes]] = field(default_factory=list)
 
     @classmethod
-    def of(
-        cls,
-        lab: Lab,
-        image: Image,
-        at: UnixTime,
-        *,
-        platform: str = "alpha",
-        report_data: ReportData | None = None,
+    def drawn(
+        cls, lab: Lab, machine: Machine, at: UnixTime, header: QuoteHeader, body: B, quoting: QuotingEnclave, **own: Any
     ) -> Self:
-        """The honest draft: `image`, signed by the lab's vendor and launched in production mode on `platform`."""
-        machine = lab.machine(platform)
-        enclave = launch(lab, machine, image, at)
-        body = replace(enclave.identity, report_data=report_data or ReportData(bytes(range(64))))
-        quoting, pcs = machine.quoting, lab.pcs
-        record, edition = machine.record, lab.pcs.edition()
-        key = quoting.attestation_key()
+        """What an honest `quoting` enclave and the lab's service make of `body`; `own` are the fields of subclasses."""
+        record, pcs, tee = machine.record, lab.pcs, header.tee
+        edition = pcs.edition()
         signers = [lab.authority.tcb_signer.certificate, lab.authority.root.certificate]
         start = UnixTime(at - at % DAY - DAY)
         plan = Plan(
@@ -121,26 +113,27 @@ class Draft:
         )
         issuer = lab.authority.pck_ca(record.ca)
         signing_key = lab.authority.tcb_signer.key
+        identity = pcs.qe_identity(edition, at, "TD_QE" if tee is Tee.TDX else "QE")
         return cls(
             lab=lab,
             machine=machine,
             at=at,
             root=lab.authority.root.certificate,
-            image=image,
-            header=quoting.header(),
+            header=header,
             body=body,
-            attestation_key=key,
+            attestation_key=quoting.attestation_key(),
             qe_auth_data=QE_AUTH_DATA,
             qe_report=quoting.certification[0],
             pck_key=quoting.pce.pck_key(),
             pck_plan=plan,
             chain=load_pem_x509_certificates(record.pck_chain.encode("ascii")),
             certification=None,
-            tcb_info=SignedDocument(pcs.tcb_info(edition, record.fmspc, at), signing_key, list(signers)),
-            qe_identity=SignedDocument(pcs.qe_identity(edition, at), signing_key, list(signers)),
+            tcb_info=SignedDocument(pcs.tcb_info(edition, record.fmspc, at, tee=tee), signing_key, list(signers)),
+            qe_identity=SignedDocument(identity, signing_key, list(signers)),
             pck_crl=pcs.pck_crl(record.ca, at),
             root_crl=pcs.root_crl(at),
             pck_crl_chain=[issuer.certificate, lab.authority.root.certificate],
+            **own,
         )
 
     @property
@@ -152,11 +145,6 @@ class Draft:
         """Takes over everything of `other`: the change was in the lab, before any draft."""
         for part in fields(self):
             setattr(self, part.name, getattr(other, part.name))
-
-    def relaunch(self, terms: EnclaveTerms | None = None, options: LaunchOptions | None = None) -> None:
-        """The host launches the vendor's enclave again, in another way; everything after that is genuine."""
-        enclave = launch(self.lab, self.machine, self.image, self.at, terms, options)
-        self.body = replace(enclave.identity, report_data=self.body.report_data)
 
     def recertify(self, report_data: bytes | None = None) -> None:
         """The PCE vouches for the current attestation key and QE auth data, or for `report_data` whatever it says."""
@@ -204,6 +192,34 @@ class Draft:
             qe_auth_data=self.qe_auth_data,
             certification=self.certification or chain,
         )
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft(QuoteDraft[ReportBody]):
+    """One quote of one enclave."""
+
+    image: Image
+
+    @classmethod
+    def of(
+        cls,
+        lab: Lab,
+        image: Image,
+        at: UnixTime,
+        *,
+        platform: str = "alpha",
+        report_data: ReportData | None = None,
+    ) -> Self:
+        """The honest draft: `image`, signed by the lab's vendor and launched in production mode on `platform`."""
+        machine = lab.machine(platform)
+        enclave = launch(lab, machine, image, at)
+        body = replace(enclave.identity, report_data=report_data or ReportData(bytes(range(64))))
+        return cls.drawn(lab, machine, at, machine.quoting.header(), body, machine.quoting, image=image)
+
+    def relaunch(self, terms: EnclaveTerms | None = None, options: LaunchOptions | None = None) -> None:
+        """The host launches the vendor's enclave again, in another way; everything after that is genuine."""
+        enclave = launch(self.lab, self.machine, self.image, self.at, terms, options)
+        self.body = replace(enclave.identity, report_data=self.body.report_data)
 
 
 def launch(

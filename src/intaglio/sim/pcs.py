@@ -20,16 +20,17 @@ from cryptography.x509 import load_der_x509_crl
 from intaglio.sim.authority import Authority
 from intaglio.sim.pki import DAY, Ca, Holder, issue_crl, pem_chain
 from intaglio.sim.publication import Edition, QeIdentity, Window, compact, iso, qe_identity_json, tcb_info_json
-from intaglio.sim.quoting import QE_PROD_ID, sign_raw
+from intaglio.sim.quoting import QE_PROD_ID, TD_QE_PROD_ID, sign_raw
 from intaglio.sim.signing import signer_of
-from intaglio.types import UnixTime
+from intaglio.types import Tee, UnixTime
 
 __all__ = ["Answer", "Pcs", "Published", "RequestRefused", "Update"]
 
 Update = Literal["standard", "early"]
 ROOT_CRL_LIFETIME = 365 * DAY
-_BASE = ("sgx", "certification")
+_TEES = {"sgx": Tee.SGX, "tdx": Tee.TDX}
 _FMSPC_LENGTH = 12
+_QE_IDS = {Tee.SGX: "QE", Tee.TDX: "TD_QE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +93,20 @@ class Pcs:
     authority: Authority
     published: Published
 
-    def collateral(self, fmspc: str, ca: Ca, now: UnixTime, *, update: Update = "standard", version: int = 3) -> bytes:
+    def collateral(
+        self,
+        fmspc: str,
+        ca: Ca,
+        now: UnixTime,
+        *,
+        update: Update = "standard",
+        version: int = 3,
+        tee: Tee = Tee.SGX,
+    ) -> bytes:
         """Everything a verifier needs, as the JSON object of nine text fields. Raises `RequestRefused` (404)."""
         edition = self.edition(update)
-        tcb_info, tcb_signature = self.signed(self.tcb_info(edition, fmspc, now, version=version))
-        identity, identity_signature = self.signed(self.qe_identity(edition, now))
+        tcb_info, tcb_signature = self.signed(self.tcb_info(edition, fmspc, now, version=version, tee=tee))
+        identity, identity_signature = self.signed(self.qe_identity(edition, now, _QE_IDS[tee]))
         signers = pem_chain(self.authority.tcb_signer.certificate, self.authority.root.certificate)
         fields = {
             "pck_crl_issuer_chain": pem_chain(self.authority.pck_ca(ca).certificate, self.authority.root.certificate),
@@ -126,15 +136,18 @@ class Pcs:
         start = made - made % DAY
         return Window(UnixTime(start), UnixTime(start + (lifetime or self.published.lifetime)))
 
-    def tcb_info(self, edition: Edition, fmspc: str, now: UnixTime, *, version: int = 3) -> dict[str, object]:
+    def tcb_info(
+        self, edition: Edition, fmspc: str, now: UnixTime, *, version: int = 3, tee: Tee = Tee.SGX
+    ) -> dict[str, object]:
         """The unsigned document. Raises `RequestRefused` (404) for a family that the edition does not know."""
         if fmspc not in edition.levels:
             raise RequestRefused(404, f"no TCB info for FMSPC {fmspc}")
         pce_id = bytes.fromhex(self.published.pce_ids.get(fmspc, "0000"))
-        return tcb_info_json(edition, fmspc, pce_id, self.window(now), version=version)
+        return tcb_info_json(edition, fmspc, pce_id, self.window(now), version=version, tee=tee)
 
     def qe_identity(self, edition: Edition, now: UnixTime, kind: str = "QE") -> dict[str, object]:
-        identity = QeIdentity(signer_of(self.authority.quoting_signer), QE_PROD_ID, id=kind)
+        product = TD_QE_PROD_ID if kind == "TD_QE" else QE_PROD_ID
+        identity = QeIdentity(signer_of(self.authority.quoting_signer), product, id=kind)
         return qe_identity_json(edition, identity, self.window(now))
 
     def signed(self, document: Mapping[str, object]) -> tuple[bytes, bytes]:
@@ -167,30 +180,34 @@ class Pcs:
         parts = tuple(part for part in url.path.split("/") if part)
         if parts == ("IntaglioLabSGXRootCA.der",):
             return Answer(200, {"Content-Type": "application/pkix-crl"}, self.root_crl(now))
-        if parts[:2] != _BASE or len(parts) < 4 or parts[2] not in ("v3", "v4"):
+        if len(parts) < 4 or parts[0] not in _TEES or parts[1] != "certification" or parts[2] not in ("v3", "v4"):
             raise RequestRefused(404, url.path)
-        query = _query(url.query)
-        match parts[3:]:
-            case ("tcb",):
-                return self._tcb(query, now, version=3 if parts[2] == "v4" else 2)
-            case ("qe" | "qve" as kind, "identity"):
+        tee, query = _TEES[parts[0]], _query(url.query)
+        match tee, parts[2], parts[3:]:
+            case (_, "v4", ("tcb",)):
+                return self._tcb(query, now, version=3, tee=tee)
+            case (Tee.SGX, "v3", ("tcb",)):
+                return self._tcb(query, now, version=2, tee=tee)
+            case (Tee.SGX, _, ("qe" | "qve" as kind, "identity")):
                 return self._identity(query, now, kind.upper())
-            case ("pckcrl",):
+            case (Tee.TDX, "v4", ("qe", "identity")):
+                return self._identity(query, now, _QE_IDS[tee])
+            case (Tee.SGX, _, ("pckcrl",)):
                 return self._pck_crl(query, now)
-            case ("rootcacrl",):
+            case (Tee.SGX, _, ("rootcacrl",)):
                 return Answer(200, {"Content-Type": "text/plain"}, self.root_crl(now).hex().encode())
-            case ("tcbevaluationdatanumbers",):
+            case (Tee.SGX, _, ("tcbevaluationdatanumbers",)):
                 return self._numbers(query, now)
         raise RequestRefused(404, url.path)
 
-    def _tcb(self, query: dict[str, str], now: UnixTime, *, version: int) -> Answer:
+    def _tcb(self, query: dict[str, str], now: UnixTime, *, version: int, tee: Tee) -> Answer:
         edition = self._chosen_edition(query)
         fmspc = query.pop("fmspc", "").lower()
         _none_left(query)
         if len(fmspc) != _FMSPC_LENGTH or set(fmspc) - set("0123456789abcdef"):
             raise RequestRefused(400, "fmspc is not twelve hexadecimal digits")
         header = "TCB-Info-Issuer-Chain" if version == 3 else "SGX-TCB-Info-Issuer-Chain"
-        return self._document("tcbInfo", self.tcb_info(edition, fmspc, now, version=version), header)
+        return self._document("tcbInfo", self.tcb_info(edition, fmspc, now, version=version, tee=tee), header)
 
     def _identity(self, query: dict[str, str], now: UnixTime, kind: str) -> Answer:
         edition = self._chosen_edition(query)

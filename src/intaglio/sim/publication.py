@@ -5,14 +5,17 @@ number, the levels of each platform family and those of the quoting enclave.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from intaglio.types import Measurement, UnixTime
+from intaglio.types import Measurement, Tee, UnixTime
 
-__all__ = ["Edition", "Level", "QeIdentity", "QeLevel", "Window", "compact", "iso", "qe_identity_json", "tcb_info_json"]
+__all__ = [
+    "Edition", "Level", "Module", "QeIdentity", "QeLevel", "Window", "compact", "iso", "qe_identity_json",
+    "tcb_info_json",
+]  # fmt: skip
 
 JsonObject = dict[str, object]
 _NEW_YEAR_2025 = UnixTime(1735689600)
@@ -20,33 +23,72 @@ _NEW_YEAR_2025 = UnixTime(1735689600)
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One TCB level of a platform family: sixteen component SVNs and a PCESVN that a platform must reach."""
+    """One TCB level of a platform family: sixteen component SVNs and a PCESVN that a platform must reach, and for TDX
+    also the sixteen of its module and microcode."""
 
     components: tuple[int, ...]
     pce_svn: int
     status: str = "UpToDate"
     advisories: tuple[str, ...] = ()
     date: UnixTime = _NEW_YEAR_2025
+    tdx_components: tuple[int, ...] = (5, 0, 7, *[0] * 13)
 
     def lowered(self, status: str, *advisories: str) -> Self:
         """The level below this one: every component one less, a year older, with `status` and `advisories`."""
         return replace(
             self,
             components=tuple(max(0, svn - 1) for svn in self.components),
+            tdx_components=tuple(max(0, svn - 1) for svn in self.tdx_components),
             status=status,
             advisories=advisories,
             date=UnixTime(self.date - 365 * 24 * 3600),
         )
 
+    def to_json(self) -> list[object]:
+        return [
+            list(self.components), self.pce_svn, self.status, list(self.advisories), self.date,
+            list(self.tdx_components),
+        ]  # fmt: skip
+
+    @classmethod
+    def from_json(cls, value: Sequence[Any]) -> Self:
+        components, pce_svn, status, advisories, date, tdx_components = value
+        return cls(tuple(components), pce_svn, status, tuple(advisories), UnixTime(date), tuple(tdx_components))
+
 
 @dataclass(frozen=True, slots=True)
 class QeLevel:
-    """One level of the quoting enclave, by ISVSVN."""
+    """One level of a quoting enclave, or of a TDX module, by SVN."""
 
     isv_svn: int
     status: str = "UpToDate"
     advisories: tuple[str, ...] = ()
     date: UnixTime = _NEW_YEAR_2025
+
+    def to_json(self) -> list[object]:
+        return [self.isv_svn, self.status, list(self.advisories), self.date]
+
+    @classmethod
+    def from_json(cls, value: Sequence[Any]) -> Self:
+        isv_svn, status, advisories, date = value
+        return cls(isv_svn, status, tuple(advisories), UnixTime(date))
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One version of the TDX module, with its levels. Intel's own modules have a signer of zeros."""
+
+    version: int
+    levels: tuple[QeLevel, ...]
+    mr_signer: bytes = bytes(48)
+    attributes: bytes = bytes(8)
+
+
+MODULES = (
+    Module(3, (QeLevel(3),)),
+    Module(1, (QeLevel(4), QeLevel(2, "OutOfDate", ("INTEL-SA-00002",), UnixTime(1691539200)))),
+)
+"""What a lab publishes of TDX modules unless told otherwise; a machine runs SVN 4 of version 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +112,7 @@ class Edition:
     number: int
     qe_levels: tuple[QeLevel, ...]
     levels: Mapping[str, tuple[Level, ...]] = field(default_factory=dict)
+    modules: tuple[Module, ...] = MODULES
 
     def with_levels(self, fmspc: str, *levels: Level) -> Self:
         return replace(self, levels={**self.levels, fmspc: levels})
@@ -77,11 +120,12 @@ class Edition:
     def to_json(self) -> JsonObject:
         return {
             "number": self.number,
-            "qe_levels": [[q.isv_svn, q.status, list(q.advisories), q.date] for q in self.qe_levels],
-            "levels": {
-                fmspc: [[list(v.components), v.pce_svn, v.status, list(v.advisories), v.date] for v in levels]
-                for fmspc, levels in self.levels.items()
-            },
+            "qe_levels": [q.to_json() for q in self.qe_levels],
+            "levels": {fmspc: [level.to_json() for level in levels] for fmspc, levels in self.levels.items()},
+            "modules": [
+                [m.version, [level.to_json() for level in m.levels], m.mr_signer.hex(), m.attributes.hex()]
+                for m in self.modules
+            ],
         }
 
     @classmethod
@@ -89,11 +133,12 @@ class Edition:
         """The inverse of `to_json`; a lab's own file, so what is missing raises KeyError or TypeError."""
         return cls(
             number=value["number"],
-            qe_levels=tuple(QeLevel(s, st, tuple(a), UnixTime(d)) for s, st, a, d in value["qe_levels"]),
-            levels={
-                fmspc: tuple(Level(tuple(c), p, st, tuple(a), UnixTime(d)) for c, p, st, a, d in levels)
-                for fmspc, levels in value["levels"].items()
-            },
+            qe_levels=tuple(map(QeLevel.from_json, value["qe_levels"])),
+            levels={fmspc: tuple(map(Level.from_json, levels)) for fmspc, levels in value["levels"].items()},
+            modules=tuple(
+                Module(version, tuple(map(QeLevel.from_json, levels)), bytes.fromhex(signer), bytes.fromhex(attributes))
+                for version, levels, signer, attributes in value["modules"]
+            ),
         )
 
 
@@ -105,13 +150,16 @@ class Window:
     next_update: UnixTime
 
 
-def tcb_info_json(edition: Edition, fmspc: str, pce_id: bytes, window: Window, *, version: int = 3) -> JsonObject:
+def tcb_info_json(
+    edition: Edition, fmspc: str, pce_id: bytes, window: Window, *, version: int = 3, tee: Tee = Tee.SGX
+) -> JsonObject:
     """The `tcbInfo` object: version 3 of PCS v4, or version 2 of PCS v3 (no id, flat component names, no advisories).
 
     Raises KeyError where the edition has nothing for `fmspc`.
     """
     levels = edition.levels[fmspc]
-    head: JsonObject = {"id": "SGX"} if version == 3 else {}
+    head: JsonObject = {"id": tee.name} if version == 3 else {}
+    modules = _modules_json(edition.modules) if tee is Tee.TDX else {}
     return {
         **head,
         "version": version,
@@ -121,7 +169,8 @@ def tcb_info_json(edition: Edition, fmspc: str, pce_id: bytes, window: Window, *
         "pceId": pce_id.hex().upper(),
         "tcbType": 0,
         "tcbEvaluationDataNumber": edition.number,
-        "tcbLevels": [_level_v3(level) if version == 3 else _level_v2(level) for level in levels],
+        **modules,
+        "tcbLevels": [_level_v3(level, tee) if version == 3 else _level_v2(level) for level in levels],
     }
 
 
@@ -139,9 +188,7 @@ def qe_identity_json(edition: Edition, identity: QeIdentity, window: Window) -> 
         "attributesMask": identity.attributes_mask,
         "mrsigner": identity.mr_signer.hex().upper(),
         "isvprodid": identity.isv_prod_id,
-        "tcbLevels": [
-            {"tcb": {"isvsvn": level.isv_svn}, **_verdict(level, advisories=True)} for level in edition.qe_levels
-        ],
+        "tcbLevels": _by_svn(edition.qe_levels),
     }
 
 
@@ -154,8 +201,30 @@ def iso(time: UnixTime) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _level_v3(level: Level) -> JsonObject:
-    tcb = {"sgxtcbcomponents": [{"svn": svn} for svn in level.components], "pcesvn": level.pce_svn}
+def _modules_json(modules: tuple[Module, ...]) -> JsonObject:
+    """What TCB info of TDX says of modules: that of TDX 1.0, which has no version, and the later ones."""
+    intel: JsonObject = {"mrsigner": "00" * 48, "attributes": "00" * 8, "attributesMask": "FF" * 8}
+    identities = [
+        {
+            "id": f"TDX_{module.version:02X}",
+            "mrsigner": module.mr_signer.hex().upper(),
+            "attributes": module.attributes.hex().upper(),
+            "attributesMask": "FF" * 8,
+            "tcbLevels": _by_svn(module.levels),
+        }
+        for module in modules
+    ]
+    return {"tdxModule": intel, "tdxModuleIdentities": identities}
+
+
+def _by_svn(levels: tuple[QeLevel, ...]) -> list[JsonObject]:
+    return [{"tcb": {"isvsvn": level.isv_svn}, **_verdict(level, advisories=True)} for level in levels]
+
+
+def _level_v3(level: Level, tee: Tee) -> JsonObject:
+    tcb: JsonObject = {"sgxtcbcomponents": [{"svn": svn} for svn in level.components], "pcesvn": level.pce_svn}
+    if tee is Tee.TDX:
+        tcb["tdxtcbcomponents"] = [{"svn": svn} for svn in level.tdx_components]
     return {"tcb": tcb, **_verdict(level, advisories=True)}
 
 

@@ -39,9 +39,10 @@ from intaglio.wire.dcap import (
 )
 from intaglio.wire.sgx import AttributeFlag, LocalReport, ReportBody
 
-__all__ = ["QE_PROD_ID", "Pce", "QuotingEnclave", "raw_point", "sign_platform_enclaves", "sign_raw"]
+__all__ = ["QE_PROD_ID", "TD_QE_PROD_ID", "Pce", "QuotingEnclave", "raw_point", "sign_platform_enclaves", "sign_raw"]
 
 QE_PROD_ID = 1
+TD_QE_PROD_ID = 2
 QE_AUTH_DATA = bytes(range(32))
 """Intel's QE puts these 32 bytes there; they mean nothing and are bound by the QE report."""
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -29,7 +29,7 @@ from intaglio.sim.pki import DAY, Ca
 from intaglio.sim.publication import Edition, Level, QeLevel
 from intaglio.sim.quoting import Pce, sign_platform_enclaves
 from intaglio.sim.signing import generate_vendor_key, load_vendor_key, save_vendor_key
-from intaglio.types import UnixTime
+from intaglio.types import Tee, UnixTime
 
 __all__ = ["DEFAULT_FMSPC", "DEFAULT_LEVEL", "Lab", "PlatformPlan", "TcbState"]
 
@@ -136,10 +136,12 @@ class Lab:
         """Boots the platform `name`. Raises KeyError for a platform that the lab does not have."""
         return Machine.boot(self.records[name])
 
-    def collateral(self, name: str, now: UnixTime, *, update: Update = "standard", version: int = 3) -> bytes:
+    def collateral(
+        self, name: str, now: UnixTime, *, update: Update = "standard", version: int = 3, tee: Tee = Tee.SGX
+    ) -> bytes:
         """The nine-field collateral for quotes of the platform `name`."""
         record = self.records[name]
-        return self.pcs.collateral(record.fmspc, record.ca, now, update=update, version=version)
+        return self.pcs.collateral(record.fmspc, record.ca, now, update=update, version=version, tee=tee)
 
     def add_platform(self, plan: PlatformPlan, now: UnixTime) -> Machine:
         """Builds and registers a platform; its family is published with its level as UpToDate if it is new."""
