@@ -7,7 +7,7 @@ import pytest
 
 from intaglio.reasons import Reason
 from intaglio.sim.draft import Draft, Evidence
-from intaglio.sim.faults import FAULTS, IAS_FAULTS, LOCAL_FAULTS, NITRO_FAULTS, SNP_FAULTS, Fault
+from intaglio.sim.faults import FAULTS, IAS_FAULTS, LOCAL_FAULTS, NITRO_FAULTS, SNP_FAULTS, TDX_FAULTS, Fault
 from intaglio.sim.signing import signer_of
 from intaglio.sim.world import Lab
 from intaglio.verify.dcap import DcapVerifier
@@ -163,6 +163,7 @@ def test_faults_reach_every_reason_for_evidence() -> None:
     shown = {reason for each in FAULTS.values() for reason in (each.reason, *each.also)}
     shown |= {each.reason for each in SNP_FAULTS.values()} | {each.reason for each in NITRO_FAULTS.values()}
     shown |= {each.reason for each in IAS_FAULTS.values()} | {each.reason for each in LOCAL_FAULTS.values()}
+    shown |= {each.reason for each in TDX_FAULTS.values()}
     not_shown = {reason.name for reason in evidence if reason not in shown}
-    elsewhere = {"TDX_MODULE_MISMATCH", "COLLATERAL_BUNDLE_SIGNATURE", "COLLATERAL_BUNDLE_OLD"}
+    elsewhere = {"COLLATERAL_BUNDLE_SIGNATURE", "COLLATERAL_BUNDLE_OLD"}
     assert not_shown - elsewhere == {"COLLATERAL_MISSING", "EPID_QUOTE"}, "no simulator signs with EPID"

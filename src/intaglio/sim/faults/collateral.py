@@ -2,17 +2,17 @@
 vendor."""
 
 import json
-from typing import cast
+from typing import Any, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from intaglio.reasons import Reason
 from intaglio.sim.authority import TCB_SIGNER_NAME
-from intaglio.sim.draft import Draft, SignedDocument
-from intaglio.sim.faults.registry import fault
+from intaglio.sim.draft import Draft, QuoteDraft, SignedDocument
+from intaglio.sim.faults.registry import fault, shared_fault
 from intaglio.sim.pki import DAY, YEAR, Holder, Plan, issue
 from intaglio.sim.publication import JsonObject, compact, iso
-from intaglio.types import UnixTime
+from intaglio.types import Tee, UnixTime
 
 
 @fault(Reason.TCB_INFO_SIGNATURE)
@@ -21,8 +21,8 @@ def edited_tcb_info(draft: Draft) -> None:
     draft.tcb_info.serve = lambda body: body.replace(b'"svn":12', b'"svn":11', 1)
 
 
-@fault(Reason.TCB_INFO_SIGNATURE)
-def reserialised_tcb_info(draft: Draft) -> None:
+@shared_fault(Reason.TCB_INFO_SIGNATURE)
+def reserialised_tcb_info(draft: QuoteDraft[Any]) -> None:
     """a cache parsed the TCB info and wrote it again, prettier: the signature was over the bytes"""
     draft.tcb_info.serve = _pretty
 
@@ -33,32 +33,32 @@ def edited_qe_identity(draft: Draft) -> None:
     draft.qe_identity.serve = lambda body: body.replace(b'"isvprodid":1', b'"isvprodid":2', 1)
 
 
-@fault(Reason.QE_IDENTITY_SIGNATURE)
-def reserialised_qe_identity(draft: Draft) -> None:
+@shared_fault(Reason.QE_IDENTITY_SIGNATURE)
+def reserialised_qe_identity(draft: QuoteDraft[Any]) -> None:
     """a cache wrote the QE identity again"""
     draft.qe_identity.serve = _pretty
 
 
-@fault(Reason.COLLATERAL_SIGNER)
-def tcb_info_signed_by_platform(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_SIGNER)
+def tcb_info_signed_by_platform(draft: QuoteDraft[Any]) -> None:
     """the owner of one platform's PCK key signs TCB info for the whole family"""
     draft.tcb_info.key, draft.tcb_info.chain = draft.pck_key, list(draft.chain)
 
 
-@fault(Reason.COLLATERAL_SIGNER)
-def qe_identity_signed_by_platform(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_SIGNER)
+def qe_identity_signed_by_platform(draft: QuoteDraft[Any]) -> None:
     """the owner of one platform's PCK key names its own quoting enclave"""
     draft.qe_identity.key, draft.qe_identity.chain = draft.pck_key, list(draft.chain)
 
 
-@fault(Reason.COLLATERAL_SIGNER)
-def tcb_info_signed_by_ca(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_SIGNER)
+def tcb_info_signed_by_ca(draft: QuoteDraft[Any]) -> None:
     """the CA of the platforms signs TCB info, which is not its office"""
     draft.tcb_info.sign_as(draft.issuer, draft.lab.authority.root)
 
 
-@fault(Reason.COLLATERAL_SIGNER)
-def tcb_signer_under_the_platform_ca(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_SIGNER)
+def tcb_signer_under_the_platform_ca(draft: QuoteDraft[Any]) -> None:
     """a TCB signer by name, but issued by the platform CA instead of the root"""
     key = ec.generate_private_key(ec.SECP256R1())
     plan = Plan(TCB_SIGNER_NAME, UnixTime(draft.at - DAY), UnixTime(draft.at + YEAR))
@@ -66,8 +66,8 @@ def tcb_signer_under_the_platform_ca(draft: Draft) -> None:
     draft.tcb_info.sign_as(signer, draft.issuer, draft.lab.authority.root)
 
 
-@fault(Reason.COLLATERAL_EXPIRED)
-def expired_tcb_signer(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_EXPIRED)
+def expired_tcb_signer(draft: QuoteDraft[Any]) -> None:
     """the certificate of the TCB signer ended yesterday; its key is still used"""
     signer = draft.lab.authority.tcb_signer
     plan = Plan(TCB_SIGNER_NAME, UnixTime(draft.at - YEAR), UnixTime(draft.at - DAY))
@@ -75,38 +75,38 @@ def expired_tcb_signer(draft: Draft) -> None:
     draft.tcb_info.sign_as(expired, draft.lab.authority.root)
 
 
-@fault(Reason.COLLATERAL_EXPIRED)
-def expired_tcb_info(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_EXPIRED)
+def expired_tcb_info(draft: QuoteDraft[Any]) -> None:
     """the TCB info is past its next update"""
     _date(draft.tcb_info, draft.at, -40, -10)
 
 
-@fault(Reason.COLLATERAL_NOT_YET_VALID)
-def future_tcb_info(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_NOT_YET_VALID)
+def future_tcb_info(draft: QuoteDraft[Any]) -> None:
     """the TCB info was issued tomorrow"""
     _date(draft.tcb_info, draft.at, 1, 31)
 
 
-@fault(Reason.COLLATERAL_EXPIRED)
-def expired_qe_identity(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_EXPIRED)
+def expired_qe_identity(draft: QuoteDraft[Any]) -> None:
     """the QE identity is past its next update"""
     _date(draft.qe_identity, draft.at, -40, -10)
 
 
-@fault(Reason.COLLATERAL_NOT_YET_VALID)
-def future_qe_identity(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_NOT_YET_VALID)
+def future_qe_identity(draft: QuoteDraft[Any]) -> None:
     """the QE identity was issued tomorrow"""
     _date(draft.qe_identity, draft.at, 1, 31)
 
 
-@fault(Reason.COLLATERAL_MISMATCH)
-def other_family(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_MISMATCH)
+def other_family(draft: QuoteDraft[Any]) -> None:
     """genuine TCB info of another platform family"""
     draft.tcb_info.content["fmspc"] = "00906ED50000"
 
 
-@fault(Reason.COLLATERAL_MISMATCH)
-def other_pce_id(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_MISMATCH)
+def other_pce_id(draft: QuoteDraft[Any]) -> None:
     """genuine TCB info for another PCE"""
     draft.tcb_info.content["pceId"] = "0100"
 
@@ -114,16 +114,12 @@ def other_pce_id(draft: Draft) -> None:
 @fault(Reason.COLLATERAL_MISMATCH)
 def tcb_info_for_tdx(draft: Draft) -> None:
     """genuine TCB info of the same family, for TDX"""
-    draft.tcb_info.content |= {
-        "id": "TDX",
-        "tdxModule": {"mrsigner": "00" * 48, "attributes": "00" * 8, "attributesMask": "FF" * 8},
-    }
-    for level in _levels(draft.tcb_info):
-        cast(JsonObject, level["tcb"])["tdxtcbcomponents"] = [{"svn": 0}] * 16
+    pcs = draft.lab.pcs
+    draft.tcb_info.content = pcs.tcb_info(pcs.edition(), draft.machine.record.fmspc, draft.at, tee=Tee.TDX)
 
 
-@fault(Reason.COLLATERAL_MISMATCH)
-def identity_of_the_verification_enclave(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_MISMATCH)
+def identity_of_the_verification_enclave(draft: QuoteDraft[Any]) -> None:
     """the identity of Intel's quote verification enclave in the place of the quoting enclave's"""
     draft.qe_identity.content["id"] = "QVE"
 
@@ -131,62 +127,63 @@ def identity_of_the_verification_enclave(draft: Draft) -> None:
 @fault(Reason.COLLATERAL_MISMATCH)
 def identity_of_the_td_quoting_enclave(draft: Draft) -> None:
     """the identity of the quoting enclave for TDX in the place of the one for SGX"""
-    draft.qe_identity.content["id"] = "TD_QE"
+    pcs = draft.lab.pcs
+    draft.qe_identity.content = pcs.qe_identity(pcs.edition(), draft.at, "TD_QE")
 
 
-@fault(Reason.COLLATERAL_MALFORMED)
-def repeated_level(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_MALFORMED)
+def repeated_level(draft: QuoteDraft[Any]) -> None:
     """two TCB levels for the same SVNs: which one counts would depend on the reader"""
     levels = _levels(draft.tcb_info)
     levels.insert(1, {**levels[0], "tcbStatus": "Revoked"})
 
 
-@fault(Reason.COLLATERAL_MALFORMED)
-def no_levels(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_MALFORMED)
+def no_levels(draft: QuoteDraft[Any]) -> None:
     """TCB info without a level"""
     _levels(draft.tcb_info).clear()
 
 
-@fault(Reason.COLLATERAL_MALFORMED)
-def unknown_status(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_MALFORMED)
+def unknown_status(draft: QuoteDraft[Any]) -> None:
     """a TCB status that this release does not know"""
     _levels(draft.tcb_info)[0]["tcbStatus"] = "MostlyHarmless"
 
 
-@fault(Reason.COLLATERAL_MALFORMED)
-def missing_status(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_MALFORMED)
+def missing_status(draft: QuoteDraft[Any]) -> None:
     """a TCB level without a status, which a careless reader takes for UpToDate"""
     del _levels(draft.tcb_info)[0]["tcbStatus"]
 
 
-@fault(Reason.COLLATERAL_MALFORMED)
-def fifteen_components(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_MALFORMED)
+def fifteen_components(draft: QuoteDraft[Any]) -> None:
     """a TCB level with fifteen components: a matcher that zips them ignores the last"""
     tcb = cast(JsonObject, _levels(draft.tcb_info)[0]["tcb"])
     cast(list[object], tcb["sgxtcbcomponents"]).pop()
 
 
-@fault(Reason.COLLATERAL_MALFORMED)
-def unknown_tcb_info_version(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_MALFORMED)
+def unknown_tcb_info_version(draft: QuoteDraft[Any]) -> None:
     """TCB info of a version that nobody has defined"""
     draft.tcb_info.content["version"] = 9
 
 
-@fault(Reason.COLLATERAL_MALFORMED)
-def repeated_key(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_MALFORMED)
+def repeated_key(draft: QuoteDraft[Any]) -> None:
     """the FMSPC stands twice in the TCB info: which one counts would depend on the reader"""
     draft.tcb_info.encode = lambda content: compact(content)[:-1] + b',"fmspc":"00906ED50000"}'
 
 
-@fault(Reason.COLLATERAL_MALFORMED)
-def deep_nesting(draft: Draft) -> None:
+@shared_fault(Reason.COLLATERAL_MALFORMED)
+def deep_nesting(draft: QuoteDraft[Any]) -> None:
     """TCB info nested so deep that a recursive reader runs out of stack"""
     depth = 20_000
     draft.tcb_info.encode = lambda content: compact(content)[:-1] + b',"x":' + b"[" * depth + b"]" * depth + b"}"
 
 
-@fault(Reason.QE_IDENTITY_MISMATCH)
-def identity_names_other_signer(draft: Draft) -> None:
+@shared_fault(Reason.QE_IDENTITY_MISMATCH)
+def identity_names_other_signer(draft: QuoteDraft[Any]) -> None:
     """the vendor's identity names another signer than that of this platform's quoting enclave"""
     draft.qe_identity.content["mrsigner"] = "8C4F5775D796503E96137F77C68A829A0056AC8DED70140B081B094490C57BFF"
 

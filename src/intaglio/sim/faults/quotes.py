@@ -4,12 +4,13 @@ sign."""
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from intaglio.reasons import Reason
-from intaglio.sim.draft import Draft
-from intaglio.sim.faults.registry import fault
+from intaglio.sim.draft import Draft, QuoteDraft
+from intaglio.sim.faults.registry import fault, shared_fault
 from intaglio.wire.dcap import CertificationData, CertificationType, PckIdentifier
 
 # Offsets in a v3 quote: header 0, report body 48, length 432, signature 436, key 500, QE report 564, its signature 948.
@@ -60,8 +61,8 @@ def flipped_qe_signature(draft: Draft) -> None:
     draft.edits.append(_flip(_QE_SIGNATURE + 3))
 
 
-@fault(Reason.QE_REPORT_SIGNATURE)
-def certificate_of_another_platform(draft: Draft) -> None:
+@shared_fault(Reason.QE_REPORT_SIGNATURE)
+def certificate_of_another_platform(draft: QuoteDraft[Any]) -> None:
     """a quote carries the genuine certificate of another platform"""
     other = ec.generate_private_key(ec.SECP256R1())
     facts_key, draft.pck_key = draft.pck_key, other
@@ -69,20 +70,20 @@ def certificate_of_another_platform(draft: Draft) -> None:
     draft.pck_key = facts_key
 
 
-@fault(Reason.QE_REPORT_DATA)
-def other_attestation_key(draft: Draft) -> None:
+@shared_fault(Reason.QE_REPORT_DATA)
+def other_attestation_key(draft: QuoteDraft[Any]) -> None:
     """the host signs the quote with a key of its own and keeps the quoting enclave's report about the real one"""
     draft.attestation_key = ec.generate_private_key(ec.SECP256R1())
 
 
-@fault(Reason.QE_REPORT_DATA)
-def edited_qe_auth_data(draft: Draft) -> None:
+@shared_fault(Reason.QE_REPORT_DATA)
+def edited_qe_auth_data(draft: QuoteDraft[Any]) -> None:
     """the QE authentication data is not the one that the report binds"""
     draft.qe_auth_data = bytes(32)
 
 
-@fault(Reason.QE_REPORT_DATA)
-def qe_report_data_tail(draft: Draft) -> None:
+@shared_fault(Reason.QE_REPORT_DATA)
+def qe_report_data_tail(draft: QuoteDraft[Any]) -> None:
     """the second half of the QE's report data carries something: another program's report, used as a QE report"""
     draft.recertify(draft.qe_report.report_data[:32] + bytes(31) + b"\x01")
 
@@ -131,28 +132,28 @@ def reserved_bytes_set(draft: Draft) -> None:
     draft.edits.append(_write(_BODY + 96, b"\x01"))
 
 
-@fault(Reason.UNSUPPORTED_EVIDENCE)
-def unknown_key_type(draft: Draft) -> None:
+@shared_fault(Reason.UNSUPPORTED_EVIDENCE)
+def unknown_key_type(draft: QuoteDraft[Any]) -> None:
     """an attestation key type that Intel never used"""
     draft.header = replace(draft.header, attestation_key_type=3)
 
 
-@fault(Reason.PCK_CERTIFICATE_MISSING)
-def encrypted_platform_id(draft: Draft) -> None:
+@shared_fault(Reason.PCK_CERTIFICATE_MISSING)
+def encrypted_platform_id(draft: QuoteDraft[Any]) -> None:
     """the host's quote provider had no PCK certificate and put an encrypted platform id in its place"""
     facts = draft.machine.record.facts
     named = PckIdentifier(bytes(384), facts.cpu_svn, facts.pce_svn, int.from_bytes(facts.pce_id, "little"))
     draft.certification = CertificationData(CertificationType.PPID_RSA3072, named.encode())
 
 
-@fault(Reason.PCK_CERTIFICATE_MISSING)
-def unknown_certification(draft: Draft) -> None:
+@shared_fault(Reason.PCK_CERTIFICATE_MISSING)
+def unknown_certification(draft: QuoteDraft[Any]) -> None:
     """certification data of a type that nobody has defined"""
     draft.certification = CertificationData(77, b"?")
 
 
-@fault(Reason.QE_VENDOR)
-def unknown_qe_vendor(draft: Draft) -> None:
+@shared_fault(Reason.QE_VENDOR)
+def unknown_qe_vendor(draft: QuoteDraft[Any]) -> None:
     """a quoting enclave of another vendor, by its own word"""
     draft.header = replace(draft.header, qe_vendor_id=bytes.fromhex("00112233445566778899aabbccddeeff"))
 

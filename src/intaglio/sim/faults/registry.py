@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from intaglio.reasons import Reason
-from intaglio.sim.draft import Draft
+from intaglio.sim.draft import Draft, QuoteDraft
+from intaglio.sim.td import TdDraft
 
-__all__ = ["FAULTS", "Fault", "FaultOf", "Registry", "fault"]
+__all__ = [
+    "FAULTS", "TDX_FAULTS", "Fault", "FaultOf", "Registry", "TdxFault", "fault", "shared_fault", "tdx_fault",
+]  # fmt: skip
 
 D = TypeVar("D")
 
@@ -50,6 +53,25 @@ class Registry(dict[str, FaultOf[D]]):
 
 Fault = FaultOf[Draft]
 FAULTS: Registry[Draft] = Registry()
-"""Of quotes."""
+"""Of SGX quotes."""
 
 fault = FAULTS.fault
+
+TdxFault = FaultOf[TdDraft]
+TDX_FAULTS: Registry[TdDraft] = Registry()
+"""Of TDX quotes. Those that edit bytes assume version 5 and a body of TDX 1.5."""
+
+tdx_fault = TDX_FAULTS.fault
+
+Change = Callable[[QuoteDraft[Any]], None]
+
+
+def shared_fault(reason: Reason, *, also: tuple[Reason, ...] = ()) -> Callable[[Change], Change]:
+    """For what SGX and TDX quotes have in common: registers a function for both."""
+
+    def register(function: Change) -> Change:
+        fault(reason, also=also)(function)
+        tdx_fault(reason, also=also)(function)
+        return function
+
+    return register
