@@ -12,6 +12,7 @@ from intaglio.cli.failure import Exit, Usage
 from intaglio.cli.reading import dearmoured, read_bytes
 
 if TYPE_CHECKING:
+    from intaglio.cli.boot import Booted
     from intaglio.types import UnixTime
     from intaglio.verify.roots import Roots
     from intaglio.verify.verdict import Verdict
@@ -28,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
             "intaglio verify quote.bin --collateral coll.json --policy policy.toml --explain",
             "intaglio verify quote.bin --collateral a.json --collateral b.json --json | jq .tcb_status",
             "intaglio verify report.bin --collateral vcek.der --collateral cert_chain.pem",
+            "intaglio verify quote.bin --collateral c.json --event-log ccel.bin     what booted in the TD",
             "intaglio verify quote.bin --collateral c.json --policy policy.toml --ear jwt --sign-with dc.key > ear.jwt",
         )
     )(verify)
@@ -57,6 +59,10 @@ def verify(
     ] = None,
     lab: Annotated[
         list[Path] | None, typer.Option(metavar="ROOT.pem", help="Also trust the root of this simulated platform.")
+    ] = None,
+    event_log: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="What booted in a TD: its firmware's log (CCEL), its application's (JSON)."),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show every check as a tree: what was expected, what was found.")
@@ -109,18 +115,29 @@ def verify(
     verdict, kind = _judge(evidence, chosen.collateral if chosen else None, moment, roots)
     if rules is not None:
         verdict = rules.appraise(verdict, report_data=None, pin_hash=pin_hash)
+    booted = _booted(verdict, event_log) if event_log else None
     if sign is not None:
         sign(verdict)
     elif json:
         known = {} if kind else {"tee": None}
         source = str(chosen.path) if chosen else None
-        print_json({**verdict.to_json(), **known, "kind": kind, "encoding": written, "collateral": source})
+        boot = {"boot": booted.to_json()} if booted else {}
+        print_json({**verdict.to_json(), **known, "kind": kind, "encoding": written, "collateral": source, **boot})
     else:
         if kind is None:
             _say_what_it_is(file, data)
         what = None if kind is None else format_of(kind, evidence)
         show_verdict(verdict, what=what, source=f"{file} ({written}, {len(evidence):,} bytes)", explain=explain)
-    raise typer.Exit(_status(verdict))
+        if booted is not None:
+            booted.show()
+    status = _status(verdict)
+    raise typer.Exit(Exit.FAILED if status is Exit.OK and booted and booted.problem else status)
+
+
+def _booted(verdict: "Verdict", paths: list[Path]) -> "Booted":
+    from intaglio.cli.boot import judge_boot, read_event_logs  # noqa: PLC0415
+
+    return judge_boot(verdict, read_event_logs(paths))
 
 
 def _signing(

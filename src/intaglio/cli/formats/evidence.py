@@ -52,13 +52,21 @@ def _certification(quote: Quote) -> Facts:
     kind = CertificationType(data.kind).name if data.kind in list(CertificationType) else "unknown"
     facts: dict[str, object] = {"type": f"{data.kind} ({kind})"}
     if data.kind in (CertificationType.PCK_LEAF, CertificationType.PCK_CHAIN):
-        facts["certificates"] = [certificate_facts(Certificate.parse(der)) for der in read_pem_chain(data.data)]
+        facts["certificates"] = _chain(data.data)
     elif data.identifier is not None:
         known = data.identifier
         facts |= {"ppid": known.ppid, "cpu_svn": known.cpu_svn, "pce_svn": known.pce_svn, "pce_id": known.pce_id}
     else:
         facts["data"] = data.data
     return facts
+
+
+def _chain(data: bytes) -> object:
+    """The certificates of a quote, or why they can't be read: the rest of the quote can still be shown."""
+    try:
+        return [certificate_facts(Certificate.parse(der)) for der in read_pem_chain(data)]
+    except Malformed as malformed:
+        return f"{len(data)} bytes that can't be read: {malformed}"
 
 
 def read_collateral(data: bytes) -> Facts:
@@ -75,9 +83,11 @@ def read_collateral(data: bytes) -> Facts:
             "evaluation_number": info.evaluation_number,
             "levels": [
                 f"{level.status.value} from {level.sgx_components.hex()}, PCE {level.pce_svn}"
+                + (f", TDX {level.tdx_components.hex()}" if level.tdx_components else "")
                 + (f" ({', '.join(level.advisory_ids)})" if level.advisory_ids else "")
                 for level in info.levels
             ],
+            **({"tdx_modules": _modules(info)} if info.tdx_module else {}),
         },
         "qe_identity": {
             "id": identity.id,
@@ -94,6 +104,16 @@ def read_collateral(data: bytes) -> Facts:
         "digest": collateral.digest,
         "note": "nothing here is verified",
     }
+
+
+def _modules(info: TcbInfo) -> list[str]:
+    """Every level of every version of the TDX module; the one of TDX 1.0 has none."""
+    return [
+        f"{module.id}: {level.status.value} from SVN {level.isv_svn}"
+        + (f" ({', '.join(level.advisory_ids)})" if level.advisory_ids else "")
+        for module in info.tdx_module_identities
+        for level in module.levels
+    ]
 
 
 def _is(*kinds: Kind) -> "_Recogniser":
@@ -120,6 +140,7 @@ TEXT_FORMATS = (
         lambda data: data.startswith(b"-----BEGIN X509 CRL-----"),
         lambda data: crl_facts(decode_crl(data)),
     ),
+    Format("TDX collateral", lambda data: data.lstrip()[:1] == b"{" and b'\\"id\\":\\"TDX\\"' in data, read_collateral),
     Format("SGX collateral", lambda data: data.lstrip()[:1] == b"{" and b'"tcb_info"' in data, read_collateral),
     Format("SGX report key", lambda data: data.lstrip()[:1] == b"{" and b'"report_key"' in data, read_report_key),
     Format("SEV-SNP collateral", lambda data: data.lstrip()[:1] == b"{" and b'"vek"' in data, read_snp_collateral),

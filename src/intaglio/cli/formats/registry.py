@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from intaglio.cli.formats.boot import EVENT_LOG, EVENT_LOG_JSON
 from intaglio.cli.formats.evidence import EVIDENCE_FORMATS, TEXT_FORMATS
 from intaglio.cli.formats.facts import Facts
 from intaglio.cli.formats.messages import MESSAGE_FORMATS, PIN_TEXT
@@ -11,8 +12,8 @@ from intaglio.errors import Malformed
 
 __all__ = ["Found", "identify"]
 
-_TEXTS = (PIN_TEXT, JWT, *TEXT_FORMATS)
-_BINARIES = (*MESSAGE_FORMATS, CWT, *EVIDENCE_FORMATS)
+_TEXTS = (PIN_TEXT, JWT, EVENT_LOG_JSON, *TEXT_FORMATS)
+_BINARIES = (*MESSAGE_FORMATS, CWT, EVENT_LOG, *EVIDENCE_FORMATS)
 
 
 class Found(NamedTuple):
