@@ -8,7 +8,10 @@ from fuzz import seeds
 from fuzz.target import expect, read, target
 from intaglio.cli.formats import identify
 from intaglio.cli.formats.facts import to_json
+from intaglio.verify.event_log import replay
 from intaglio.verify.evidence import classify, detect
+from intaglio.wire.boot_events import proof_of, read_fact
+from intaglio.wire.ccel import EventLog
 from intaglio.wire.cursor import Cursor
 from intaglio.wire.dcap import CertificationType, PckIdentifier, Quote, QuoteHeader
 from intaglio.wire.epid import EpidBody, EpidQuote
@@ -21,6 +24,7 @@ from intaglio.wire.snp_certs import CertificateTable
 from intaglio.wire.snp_parts import SnpParts, split_extended_report
 from intaglio.wire.tdx import TdReport
 from intaglio.wire.x509 import Certificate
+from tests.event_logs import boot_log, runtime_log
 
 
 class _Encoded(Protocol):
@@ -65,6 +69,29 @@ def td_report(data: bytes) -> None:
     if found is not None:
         expect(found.encode() == data, "a report is encoded as it was read")
         json.dumps(found.to_json())
+
+
+@target(lambda: [boot_log(), boot_log(unused=b"")])
+def event_log(data: bytes) -> None:
+    """Either a log whose replay is four registers and whose events can be shown, or Malformed."""
+    found = read(EventLog.parse, data)
+    if found is not None:
+        _check_log(found)
+
+
+@target(lambda: [runtime_log(("app-id", b"\1"), ("ready", b"")), runtime_log(("ready", b""), digests=False)])
+def event_log_json(data: bytes) -> None:
+    """Either run-time events whose replay is four registers and which can be shown, or Malformed."""
+    found = read(EventLog.parse_json, data)
+    if found is not None:
+        _check_log(found)
+
+
+def _check_log(log: EventLog) -> None:
+    expect([len(register) for register in replay(log.events)] == [48] * 4, "a replay is four registers")
+    for event in log.events:
+        expect(str(read_fact(event)).isprintable(), "what an event says moves nobody's cursor")
+        proof_of(event, read_fact(event))
 
 
 @target(seeds.reports)
