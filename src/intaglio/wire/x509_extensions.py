@@ -5,6 +5,7 @@ parsed: a stranger may put anything there, and a general parser would build it.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -25,6 +26,9 @@ MAX_EXTENSIONS = 64
 MAX_OID = 32
 """Bytes: AMD's longest has eleven. An arc of kilobytes would be a number that takes long to write."""
 
+_OID = bytes((der.OBJECT_IDENTIFIER,))
+_CRITICAL = b"\x01\x01\xff"
+"""False is the default, which DER leaves out (X.690 §11.5)."""
 _BIT_STRING = 0x03
 _DIGITAL_SIGNATURE, _KEY_CERT_SIGN, _CRL_SIGN = 0x80, 0x04, 0x02
 _MAX_PATH = 255
@@ -79,23 +83,25 @@ def has_unknown_critical(data: bytes) -> bool:
 
 def _raw(data: bytes, field: str) -> _Raw:
     found: _Raw = {}
-    for tag, content in der.elements(der.sole(data, der.SEQUENCE, field), field) if data else ():
-        oid_tag, oid, at = der.element(content, 0, field)
-        kind, value, end = der.element(content, at, field)
-        critical = kind == der.BOOLEAN
-        if critical:
-            # False is the default, which DER leaves out (X.690 §11.5).
-            critical = der.boolean(value, field)
-            kind, value, end = der.element(content, end, field)
-        shape = (tag, oid_tag, kind, end)
-        if shape != (der.SEQUENCE, der.OBJECT_IDENTIFIER, der.OCTET_STRING, len(content)) or len(oid) > MAX_OID:
-            raise Malformed(field, "one is not an identifier, perhaps a boolean, and a byte string")
+    whole = der.sole(data, der.SEQUENCE, field) if data else b""
+    at = 0
+    while at < len(whole):
+        tag, content, at = der.element(whole, at, field)
+        # Identifier and boolean have one spelling each, so they are compared and not parsed: it is done for every
+        # certificate of a new platform.
+        begin = 2 + content[1] if content[:1] == _OID and 0 < content[1] <= MAX_OID else 0
+        critical = content.startswith(_CRITICAL, begin)
+        kind, value, end = der.element(content, begin + len(_CRITICAL) * critical, field)
+        if not begin or tag != der.SEQUENCE or kind != der.OCTET_STRING or end != len(content):
+            raise Malformed(field, "one is not an identifier, perhaps a boolean that is true, and a byte string")
+        oid = content[2:begin]
         if oid in found or len(found) == MAX_EXTENSIONS:
             raise Malformed(field, f"one occurs twice, or there are more than {MAX_EXTENSIONS}")
         found[oid] = critical, value
     return found
 
 
+@lru_cache(maxsize=64)
 def _usage(value: bytes) -> int:
     """The first byte of the bits: those that matter here stand there (RFC 5280 §4.2.1.3)."""
     bits = der.sole(value, _BIT_STRING, "certificate.key_usage")
@@ -105,6 +111,7 @@ def _usage(value: bytes) -> int:
     return bits[1] if len(bits) > 1 else 0
 
 
+@lru_cache(maxsize=64)
 def _constraints(value: bytes) -> tuple[bool, int | None]:
     field = "certificate.basic_constraints"
     content, at = der.sole(value, der.SEQUENCE, field), 0
