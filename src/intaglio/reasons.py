@@ -123,6 +123,27 @@ class Reason(Enum):
         "the Accept was altered, or belongs to another session",
         _HOST, False, "fetch the Accept again; otherwise make a new session",
     )  # fmt: skip
+    PROVIDER_SIGNATURE = Explanation(
+        "msg2 is not signed by the service provider's key that this enclave pins",
+        "msg2 comes from somebody else, or the data centre serves another key than the enclave was built with",
+        _HOST, False, "take msg2 from the pinned provider; if it came from there, compare the keys",
+    )  # fmt: skip
+    SIGMA_MAC = Explanation(
+        "a Sigma message's MAC does not verify under the key of its handshake",
+        "the message was altered on the way, or belongs to another handshake",
+        _HOST, False, "deliver each message exactly as it was made; otherwise begin again with msg1",
+    )  # fmt: skip
+    SIGMA_HANDSHAKE = Explanation(
+        "a Sigma message belongs to no handshake that is open here",
+        "it was sent before, came too late or for another g_a, or the data centre was restarted between msg1 and msg3",
+        _HOST, False, "begin again with msg1; a handshake takes one msg3 and waits for it for ten minutes",
+    )  # fmt: skip
+    SIGMA_UNSUPPORTED = Explanation(
+        "the Sigma message asks for what this profile does not have",
+        "an application that still uses EPID (a group id, a signature revocation list, platform services) or a key"
+        " derivation of its own",
+        _VENDOR, False, "build with the SDK's own key derivation and ECDSA quotes (sgx_ra_get_msg1_ex and its fellows)",
+    )  # fmt: skip
 
     # -- frames ------------------------------------------------------------------------------------------------------
     MALFORMED_MESSAGE = Explanation(

@@ -13,6 +13,8 @@ class State(Enum):
     """Where a handshake stands. docs/protocol.md §9 draws both tables."""
 
     NEW = "new"
+    STARTED = "started"
+    """Keys were exchanged and nothing is proven: a state of Sigma (docs/sigma.md)."""
     OFFERED = "offered"
     OPENED = "opened"
     ESTABLISHED = "established"
@@ -27,6 +29,10 @@ class Event(Enum):
     HELLO = "hello"
     ACCEPT = "accept"
     REFUSE = "refuse"
+    POSTPONE = "postpone"
+    MSG1 = "msg1"
+    MSG3 = "msg3"
+    MSG4 = "msg4"
 
 
 class Machine:
