@@ -15,7 +15,7 @@ from intaglio.attest.system import KERNEL, System
 from intaglio.enclave import runtime
 from intaglio.enclave.runner import add_pipe_options, connect, make_undumpable
 
-__all__ = ["EXIT_NO_ATTESTER", "main", "parser"]
+__all__ = ["EXIT_NO_ATTESTER", "main", "parser", "run"]
 
 EXIT_NO_ATTESTER = 69
 """EX_UNAVAILABLE."""
@@ -23,7 +23,11 @@ EXIT_NO_ATTESTER = 69
 
 def main(arguments: Sequence[str] | None = None, system: System = KERNEL) -> int:
     """Runs the enclave until its pipe closes. Returns the exit status: the SDK's, or 69 where there is no evidence."""
-    options = parser("python -m intaglio.enclave").parse_args(arguments)
+    return run(parser("python -m intaglio.enclave").parse_args(arguments), system)
+
+
+def run(options: argparse.Namespace, system: System) -> int:
+    """The same, with options that `parser` has read."""
     script: Path = options.script
     make_undumpable()
     try:

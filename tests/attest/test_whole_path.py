@@ -1,0 +1,124 @@
+"""From `get_size()` inside each kind of TEE to a record in the data centre: real attesters over simulated devices, real
+host, gateway and verifier, as processes."""
+
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cbor2
+import pytest
+
+from intaglio.collateral.source import DirectorySource
+from intaglio.enclave.calls import CBOR
+from intaglio.gateway.server import running
+from intaglio.host import EnclaveDied, EnclaveProcess, HelloRejected, Relay, launch
+from intaglio.host.relay import Fate
+from intaglio.sim import vendors
+from intaglio.sim.loader import image_of, measure
+from intaglio.sim.tee import image_digest
+from intaglio.sim.world import Lab
+from intaglio.types import Tee, UnixTime
+from tests.conftest import ROOT
+from tests.gateway.world import POLICY, World
+
+TERMS = """
+debug = false
+platforms = "any"
+max_session_age = "24h"
+max_offer_age = "2h"
+heartbeat = "none"
+pin = "measured"
+"""
+PATHS = [
+    (Tee.SGX, "gramine"), (Tee.SNP, "configfs-tsm"), (Tee.SNP, "sev-guest"), (Tee.NITRO, "nsm"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lab")
+    now = UnixTime(int(time.time()))
+    Lab.create(folder, now)
+    vendors.create_vendors(folder, now)
+    return folder
+
+
+@pytest.fixture
+def world(tmp_path: Path, lab: Path) -> World:
+    """A data centre that trusts the lab's three roots, and the example beside its pinned identity."""
+    (tmp_path / "dc").mkdir()
+    roots = tuple(lab / path for path in ("root.pem", "guests/amd-root.pem", "guests/aws-root.pem"))
+    chip = DirectorySource(lab / "guests" / "collateral")
+    world = World.make(tmp_path / "dc", Lab.open(lab), lab_roots=roots)
+    world.settings = replace(world.settings, collateral=(chip, world.source))
+    shutil.copy(ROOT / "examples" / "meter.py", tmp_path)
+    (tmp_path / "dc.pub").write_text(world.pin.to_text())
+    return world
+
+
+def accept(world: World, tee: Tee, script: Path) -> None:
+    digest = image_digest(image_of(script)).hex()
+    tables = {
+        Tee.SGX: POLICY.format(measurement=measure(script).hex()),
+        Tee.SNP: f'[[accept]]\nname = "meter"\ntee = "snp"\nmeasurement = ["{digest}"]\nvmpl = 0\n'
+        'guest_policy = { smt = "any" }\nmin_tcb = { bl = 4, tee = 0, snp = 24, ucode = 219 }' + TERMS,
+        Tee.NITRO: f'[[accept]]\nname = "meter"\ntee = "nitro"\npcr0 = ["{digest}"]' + TERMS,
+    }
+    world.settings.policy.write_text(tables[tee])
+
+
+def enclave(folder: Path, lab: Path, tee: Tee, *more: str) -> EnclaveProcess:
+    command = [sys.executable, "-m", "intaglio.sim.tee", "--tee", tee.value, "--lab", str(lab), *more]
+    return launch(folder / "meter.py", command=command)
+
+
+@pytest.mark.parametrize(("tee", "attester"), PATHS, ids=lambda part: getattr(part, "value", part))
+def test_a_hundred_arrives(world: World, tmp_path: Path, lab: Path, tee: Tee, attester: str) -> None:
+    accept(world, tee, tmp_path / "meter.py")
+    with (
+        running(world.settings) as url,
+        enclave(tmp_path, lab, tee, "--attester", attester) as meter,
+        Relay(meter, url) as relay,
+    ):
+        assert relay.call("get_size").fate is Fate.STORED
+    with world.reader() as reader:
+        (record,) = reader.records()
+        assert (record.name, record.content_type, cbor2.loads(record.value)) == ("get_size", CBOR, 100)
+        session = reader.session(record.session)
+    assert session is not None
+    assert record.simulated
+
+
+@pytest.mark.parametrize("tee", [Tee.SNP, Tee.NITRO], ids=lambda tee: tee.value)
+def test_a_changed_script_is_rejected_by_name(world: World, tmp_path: Path, lab: Path, tee: Tee) -> None:
+    script = tmp_path / "meter.py"
+    accept(world, tee, script)
+    script.write_text(script.read_text().replace("return 100", "return 200"))
+    with (
+        running(world.settings) as url,
+        enclave(tmp_path, lab, tee) as meter,
+        pytest.raises(HelloRejected) as told,
+        Relay(meter, url),
+    ):
+        pass
+    assert "WRONG_MEASUREMENT" in told.value.reasons
+
+
+def test_what_does_not_work_is_said_to_the_host(tmp_path: Path, lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(ROOT / "examples" / "meter.py", tmp_path)
+    with enclave(tmp_path, lab, Tee.NITRO, "--attester", "sev-guest") as meter, pytest.raises(EnclaveDied) as died:
+        meter.calls()
+    assert died.value.status == 69
+    assert "modprobe sev-guest" in capfd.readouterr().err
+
+
+def test_a_lab_without_guests_is_named(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "examples" / "meter.py", tmp_path)
+    command = [sys.executable, "-m", "intaglio.sim.tee", str(tmp_path / "meter.py"), "--tee", "snp"]
+    ran = subprocess.run([*command, "--lab", str(tmp_path), "--fd", "0"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "amd.pem" in ran.stderr
+    assert "Traceback" not in ran.stderr
