@@ -41,6 +41,7 @@ def init(
     a simulated SGX processor, and the signing key of an enclave vendor. It protects nothing: whoever reads the
     folder has every key. No gateway trusts it unless it is started with --lab DIR/root.pem.
     """
+    from intaglio.sim.vendors import create_vendors  # noqa: PLC0415
     from intaglio.sim.world import Lab, PlatformPlan  # noqa: PLC0415
     from intaglio.types import UnixTime  # noqa: PLC0415
 
@@ -49,14 +50,17 @@ def init(
         raise Usage("platforms: need different names of letters, digits and underscores")
     if folder.exists() and not folder.is_dir():
         raise Usage(f"{folder}: not a folder; a lab is one")
+    now = UnixTime(int(time.time()))
     try:
-        lab = Lab.create(folder, UnixTime(int(time.time())), platforms=[PlatformPlan(name) for name in names])
+        lab = Lab.create(folder, now, platforms=[PlatformPlan(name) for name in names])
     except FileExistsError as error:
         if not any((folder / "platforms").glob("*.json")):
             raise Usage(f"{folder}: holds a lab that was not finished; remove it and try again") from error
         raise Usage(f"{folder}: holds a lab already, and a key is never overwritten") from error
+    create_vendors(folder, now)
     field("lab", folder)
     field("root", f"{folder / 'root.pem'} (for serve --lab)")
+    field("others", f"{folder / 'guests'} (roots and collateral of simulated SEV-SNP and Nitro machines)")
     field("platforms", sorted(lab.records))
     note(f"next: intaglio lab pcs {folder}   (serves the lab's collateral, like Intel's PCS)")
 
