@@ -18,9 +18,12 @@ from intaglio.host import EnclaveDied, EnclaveProcess, HelloRejected, Relay, lau
 from intaglio.host.relay import Fate
 from intaglio.sim import vendors
 from intaglio.sim.loader import image_of, measure
+from intaglio.sim.td import td_report
 from intaglio.sim.tee import image_digest
 from intaglio.sim.world import Lab
 from intaglio.types import Tee, UnixTime
+from intaglio.wire.collateral import DcapCollateral
+from intaglio.wire.collateral_request import CollateralRequest, DcapRequest
 from tests.conftest import ROOT
 from tests.gateway.world import POLICY, World
 
@@ -33,8 +36,25 @@ heartbeat = "none"
 pin = "measured"
 """
 PATHS = [
-    (Tee.SGX, "gramine"), (Tee.SNP, "configfs-tsm"), (Tee.SNP, "sev-guest"), (Tee.NITRO, "nsm"),
+    (Tee.SGX, "gramine"),
+    (Tee.TDX, "configfs-tsm"),
+    (Tee.TDX, "tdx-guest"), (Tee.SNP, "configfs-tsm"), (Tee.SNP, "sev-guest"), (Tee.NITRO, "nsm"),
 ]  # fmt: skip
+
+
+TD = td_report()
+DAY = 86400
+
+
+class LabPcs:
+    """The lab's collateral for both of Intel's TEEs."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+
+    def get(self, request: CollateralRequest, at: UnixTime) -> DcapCollateral:
+        assert isinstance(request, DcapRequest)
+        return DcapCollateral.parse_json(self._lab.collateral("alpha", UnixTime(at - at % DAY), tee=request.tee))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +73,7 @@ def world(tmp_path: Path, lab: Path) -> World:
     roots = tuple(lab / path for path in ("root.pem", "guests/amd-root.pem", "guests/aws-root.pem"))
     chip = DirectorySource(lab / "guests" / "collateral")
     world = World.make(tmp_path / "dc", Lab.open(lab), lab_roots=roots)
-    world.settings = replace(world.settings, collateral=(chip, world.source))
+    world.settings = replace(world.settings, collateral=(chip, LabPcs(world.lab)))
     shutil.copy(ROOT / "examples" / "meter.py", tmp_path)
     (tmp_path / "dc.pub").write_text(world.pin.to_text())
     return world
@@ -65,6 +85,10 @@ def accept(world: World, tee: Tee, script: Path) -> None:
         Tee.SGX: POLICY.format(measurement=measure(script).hex()),
         Tee.SNP: f'[[accept]]\nname = "meter"\ntee = "snp"\nmeasurement = ["{digest}"]\nvmpl = 0\n'
         'guest_policy = { smt = "any" }\nmin_tcb = { bl = 4, tee = 0, snp = 24, ucode = 219 }' + TERMS,
+        Tee.TDX: f'[[accept]]\nname = "meter"\ntee = "tdx"\nmr_td = ["{TD.mr_td.hex()}"]\n'
+        f'rtmr0 = ["{TD.rtmr0.hex()}"]\n'
+        f'rtmr1 = ["{TD.rtmr1.hex()}"]\nrtmr2 = ["{digest}"]\ntcb = ["UpToDate"]\nadvisories = []\n'
+        "min_tcb_evaluation_number = 1" + TERMS,
         Tee.NITRO: f'[[accept]]\nname = "meter"\ntee = "nitro"\npcr0 = ["{digest}"]' + TERMS,
     }
     world.settings.policy.write_text(tables[tee])
@@ -92,7 +116,7 @@ def test_a_hundred_arrives(world: World, tmp_path: Path, lab: Path, tee: Tee, at
     assert record.simulated
 
 
-@pytest.mark.parametrize("tee", [Tee.SNP, Tee.NITRO], ids=lambda tee: tee.value)
+@pytest.mark.parametrize("tee", [Tee.TDX, Tee.SNP, Tee.NITRO], ids=lambda tee: tee.value)
 def test_a_changed_script_is_rejected_by_name(world: World, tmp_path: Path, lab: Path, tee: Tee) -> None:
     script = tmp_path / "meter.py"
     accept(world, tee, script)

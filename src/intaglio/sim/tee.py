@@ -25,16 +25,21 @@ from intaglio.sim.devices.gramine import GramineDevice
 from intaglio.sim.devices.kernel import SimulatedKernel
 from intaglio.sim.devices.nsm import NsmDevice
 from intaglio.sim.devices.sev_guest import SevGuestDevice
+from intaglio.sim.devices.tdx_guest import QuoteService, TdxGuestDevice
 from intaglio.sim.loader import image_of
 from intaglio.sim.measure import Image
 from intaglio.sim.run import load
-from intaglio.types import Measurement, Tee, UnixTime
+from intaglio.sim.td import TdDraft
+from intaglio.sim.world import Lab
+from intaglio.types import Measurement, ReportData, Tee, UnixTime
 from intaglio.wire.snp import SnpReport
+from intaglio.wire.tdx import TdBody
 
 __all__ = ["TEES", "image_digest", "machine", "main"]
 
 _REFUSED = 1
 _CONFIGFS, _GRAMINE = "/sys/kernel/config/tsm/report", "/dev/attestation"
+_HOST, _QUOTING_PORT = 2, 4050
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +68,7 @@ def machine(tee: Tee, script: Path, lab: Path, platform: str = "alpha") -> Simul
 
 
 def image_digest(image: Image) -> Measurement:
-    """SHA-384 over names, sizes and contents: what stands for the image in an SNP measurement and in PCR0."""
+    """SHA-384 over names, sizes and contents: what stands for the image in RTMR2, in an SNP measurement and in PCR0."""
     digest = sha384(image.manifest)
     for file in image.files:
         digest.update(file.content)
@@ -73,6 +78,23 @@ def image_digest(image: Image) -> Measurement:
 def _sgx(kernel: SimulatedKernel, image: Image, script: Path, lab: Path, platform: str) -> None:  # noqa: ARG001
     inside: SimulatedAttester = load(script, lab=lab, platform=platform, now=_now())
     kernel.mount(_GRAMINE, GramineDevice(inside))
+
+
+def _tdx(kernel: SimulatedKernel, image: Image, script: Path, lab: Path, platform: str) -> None:  # noqa: ARG001
+    world, initial_files = Lab.open(lab), image_digest(image)
+
+    def quote(report_data: bytes) -> bytes:
+        draft = TdDraft.of(
+            world, _now(), version=4, body_type=TdBody.TDX_1_0, platform=platform, report_data=ReportData(report_data)
+        )
+        draft.change(rtmr2=initial_files)
+        return draft.build().quote
+
+    provider = Provider("tdx_guest", lambda data, _: Made(quote(data)))
+    kernel.mount(_CONFIGFS, ConfigfsTsmDevice(provider))
+    kernel.mount("/dev/tdx_guest", TdxGuestDevice())
+    kernel.mount_files("/etc", {"tdx-attest.conf": f"port={_QUOTING_PORT}\n".encode("ascii")})
+    kernel.services[_HOST, _QUOTING_PORT] = QuoteService(quote)
 
 
 def _snp(kernel: SimulatedKernel, image: Image, script: Path, lab: Path, platform: str) -> None:  # noqa: ARG001
@@ -92,7 +114,7 @@ def _nitro(kernel: SimulatedKernel, image: Image, script: Path, lab: Path, platf
 
 
 TEES: Final[Mapping[Tee, Callable[[SimulatedKernel, Image, Path, Path, str], None]]] = {
-    Tee.SGX: _sgx, Tee.SNP: _snp, Tee.NITRO: _nitro,
+    Tee.SGX: _sgx, Tee.TDX: _tdx, Tee.SNP: _snp, Tee.NITRO: _nitro,
 }  # fmt: skip
 """What each kind of machine has."""
 
