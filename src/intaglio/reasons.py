@@ -27,6 +27,7 @@ class Area(Enum):
     EVIDENCE = "MALFORMED_EVIDENCE"
     POLICY = "NO_WORKLOAD"
     RESULTS = "RESULT_SIGNATURE"
+    LOCAL = "EXCHANGE_AUTHENTICATION"
     SEALING = "SEAL_AUTHENTICATION"
 
 
@@ -669,6 +670,23 @@ class Reason(Enum):
         "what it was judged by had a next update, which has passed",
         _DC, False, "appraise the evidence again with current collateral and issue a new result",
         "intaglio verify FILE --collateral FILE --ear jwt --sign-with dc.key",
+    )  # fmt: skip
+
+    # -- local attestation -------------------------------------------------------------------------------------------
+    EXCHANGE_AUTHENTICATION = Explanation(
+        "a message of the local exchange does not hold under this exchange's key",
+        "it was altered, belongs to another exchange, or was made by somebody who took no part in this one",
+        _HOST, False, "carry the messages between the two enclaves exactly as they were made; begin a new exchange",
+    )  # fmt: skip
+    EXCHANGE_VERSION = Explanation(
+        "the peer speaks another version of local attestation",
+        "it names a protocol specification that is not LAv2 version 2.0, or a variant that is not allowed here",
+        _VENDOR, False, "let both enclaves speak one variant",
+    )  # fmt: skip
+    KEY_DERIVATION = Explanation(
+        "the peer names another key derivation than AES-CMAC",
+        "its report data were altered, or it speaks a protocol that is not Intel's local attestation",
+        _VENDOR, False, "let both enclaves derive keys by AES-CMAC (kdf_id 1)",
     )  # fmt: skip
 
     # -- sealing -----------------------------------------------------------------------------------------------------

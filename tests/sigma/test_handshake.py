@@ -290,7 +290,7 @@ def test_macs_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> 
         compared.append((a, b))
         return a == b
 
-    monkeypatch.setattr("intaglio.sigma.schedule.hmac.compare_digest", compare)
+    monkeypatch.setattr("intaglio.verify.mac.hmac.compare_digest", compare)
     enclave, provider, msg2 = started()
     msg3 = answered(enclave, msg2)
     provider.open(msg3)

@@ -22,11 +22,11 @@ from intaglio.types import ReportData, Tee
 from intaglio.wire import cbor
 from intaglio.wire.dcap import MAX_QUOTE_SIZE
 from intaglio.wire.sgx import LOCAL_REPORT_SIZE, LocalReport, ReportBody
+from intaglio.wire.target_info import TARGET_INFO_SIZE
 
-__all__ = ["FOLDER", "TARGET_INFO_SIZE", "GramineAttester", "GramineFiles"]
+__all__ = ["FOLDER", "GramineAttester", "GramineFiles"]
 
 FOLDER: Final = "/dev/attestation"
-TARGET_INFO_SIZE = 512
 _KEY_SIZE = 16
 _MAX_SMALL = 4096
 _KEYS = {SealPolicy.MRENCLAVE: "_sgx_mrenclave", SealPolicy.MRSIGNER: "_sgx_mrsigner"}

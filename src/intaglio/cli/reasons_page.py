@@ -24,6 +24,7 @@ _TITLES = {
     Area.EVIDENCE: "Evidence: is it genuine?",
     Area.POLICY: "Policy: is it the one that we want?",
     Area.RESULTS: "Attestation results: tokens for others",
+    Area.LOCAL: "Local attestation: two enclaves on one machine",
     Area.SEALING: "Sealing: what an enclave keeps",
 }
 

@@ -10,7 +10,8 @@ __all__ = ["Event", "Machine", "State"]
 
 
 class State(Enum):
-    """Where a handshake stands. docs/protocol.md §9 draws both tables."""
+    """Where a handshake stands. docs/protocol.md §9 draws the tables of sessions with a data centre,
+    docs/local-attestation.md those between two enclaves."""
 
     NEW = "new"
     STARTED = "started"
@@ -31,6 +32,7 @@ class Event(Enum):
     REFUSE = "refuse"
     POSTPONE = "postpone"
     MSG1 = "msg1"
+    MSG2 = "msg2"
     MSG3 = "msg3"
     MSG4 = "msg4"
 

@@ -5,14 +5,13 @@ a key fits one msg1, msg2 and msg3 and one direction, and SK and MK themselves p
 """
 
 import hashlib
-import hmac
 
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.cmac import CMAC
-
-from intaglio.errors import Rejected
 from intaglio.reasons import Reason
+from intaglio.session.intel_keys import derive_key as derive
+from intaglio.session.intel_keys import secret_of
 from intaglio.types import Direction, ReportData, SessionId
+from intaglio.verify.mac import aes_cmac as cmac
+from intaglio.verify.mac import check_cmac
 
 __all__ = [
     "check_mac",
@@ -26,33 +25,13 @@ __all__ = [
     "transcript",
 ]
 
-_BITS = (128).to_bytes(2, "little")
-_ZERO_KEY = bytes(16)
 _TRANSCRIPT = b"intaglio/1 sigma transcript\0"
 _FRAMES = {Direction.UP: b"intaglio up", Direction.DOWN: b"intaglio down"}
 
 
-def cmac(key: bytes, message: bytes) -> bytes:
-    """AES-128-CMAC (RFC 4493)."""
-    mac = CMAC(AES(key))
-    mac.update(message)
-    return mac.finalize()
-
-
 def check_mac(key: bytes, message: bytes, mac: bytes, what: str) -> None:
     """In constant time. Raises `Rejected(SIGMA_MAC)`, naming `what`."""
-    if not hmac.compare_digest(cmac(key, message), mac):
-        raise Rejected(Reason.SIGMA_MAC, expected=f"{what} under this handshake's key")
-
-
-def secret_of(shared: bytes) -> bytes:
-    """KDK = CMAC(0^16, x little-endian)."""
-    return cmac(_ZERO_KEY, shared)
-
-
-def derive(key: bytes, label: bytes, context: bytes = b"") -> bytes:
-    """CMAC(key, 01 ‖ label ‖ 00 ‖ context ‖ 80 00). Intel's labels SMK, SK, MK and VK have no context."""
-    return cmac(key, b"\x01" + label + b"\x00" + context + _BITS)
+    check_cmac(key, message, mac, Reason.SIGMA_MAC, f"{what} under this handshake's key")
 
 
 def report_data(kdk: bytes, g_a: bytes, g_b: bytes) -> ReportData:

@@ -24,11 +24,11 @@ from intaglio.sim.structures import (
     KeyRequest,
     SgxCode,
     SgxFault,
-    TargetInfo,
 )
 from intaglio.types import Measurement, ReportData
 from intaglio.wire.sgx import AttributeFlag, Attributes, LocalReport, ReportBody
 from intaglio.wire.sigstruct import Sigstruct
+from intaglio.wire.target_info import TargetInfo
 
 __all__ = ["Enclave", "LaunchOptions", "Processor"]
 
@@ -108,10 +108,7 @@ class Enclave:
     @property
     def target_info(self) -> TargetInfo:
         """What another enclave needs to address a report to this one."""
-        own = self.identity
-        return TargetInfo(
-            own.mr_enclave, own.attributes, own.misc_select, own.cet_attributes, own.config_svn, own.config_id
-        )
+        return TargetInfo.of(self.identity)
 
     def report(self, target: TargetInfo, report_data: ReportData) -> bytes:
         """EREPORT: 432 bytes that only `target`, on this very CPU, can check."""
@@ -122,8 +119,11 @@ class Enclave:
 
     def accepts(self, report: LocalReport) -> bool:
         """Whether `report` was made on this CPU for this enclave: EGETKEY of the report key, then the MAC."""
-        key = self.get_key(KeyRequest(KeyName.REPORT, key_id=report.key_id))
-        return hmac.compare_digest(_cmac(key, report.body.encode()), report.mac)
+        return hmac.compare_digest(_cmac(self.report_key(report.key_id), report.body.encode()), report.mac)
+
+    def report_key(self, key_id: bytes) -> bytes:
+        """EGETKEY of the key that authenticates the reports addressed to this enclave under `key_id`: 16 bytes."""
+        return self.get_key(KeyRequest(KeyName.REPORT, key_id=key_id))
 
     def get_key(self, request: KeyRequest) -> bytes:
         """EGETKEY: 16 bytes. Raises `SgxFault` for keys that this enclave may not have."""
@@ -206,6 +206,7 @@ class Enclave:
             key_id=key_id,
             cpu_svn=self.processor.cpu_svn,
             misc_select=target.misc_select,
+            cet_attributes=target.cet_attributes,
             config_id=target.config_id,
             config_svn=target.config_svn,
         )
@@ -233,16 +234,18 @@ class _Dependencies:
     key_id: bytes = bytes(32)
     cpu_svn: bytes = bytes(16)
     misc_select: int = 0
+    cet_attributes: int = 0
     policy: int = 0
     config_id: bytes = bytes(64)
 
     def encode(self) -> bytes:
-        """270 bytes, every field of fixed width, so that two different sets never meet in one string."""
+        """271 bytes, every field of fixed width, so that two different sets never meet in one string."""
         numbers = (self.name, self.isv_prod_id, self.isv_svn, self.config_svn, self.policy)
         return b"".join(
             (
                 *(number.to_bytes(2, "little") for number in numbers),
                 self.misc_select.to_bytes(4, "little"),
+                bytes((self.cet_attributes,)),
                 self.isv_ext_prod_id,
                 self.isv_family_id,
                 self.owner_epoch,

@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from intaglio.sim.cpu import Enclave
-from intaglio.sim.structures import KeyName, KeyRequest
 from intaglio.types import ReportData, UnixTime
 from intaglio.wire.endorsement import Collateral
 from intaglio.wire.report_key import ReportKey
@@ -52,4 +51,4 @@ class LocalDraft:
 
 def report_key(target: Enclave, key_id: bytes) -> ReportKey:
     """EGETKEY inside `target`."""
-    return ReportKey(key_id, target.get_key(KeyRequest(KeyName.REPORT, key_id=key_id)))
+    return ReportKey(key_id, target.report_key(key_id))

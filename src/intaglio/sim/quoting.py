@@ -25,7 +25,6 @@ from intaglio.sim.structures import (
     KeyRequest,
     SgxCode,
     SgxFault,
-    TargetInfo,
 )
 from intaglio.types import ReportData, Tee, UnixTime
 from intaglio.wire.dcap import (
@@ -38,6 +37,7 @@ from intaglio.wire.dcap import (
     signed_part,
 )
 from intaglio.wire.sgx import AttributeFlag, LocalReport, ReportBody
+from intaglio.wire.target_info import TargetInfo
 
 __all__ = ["QE_PROD_ID", "TD_QE_PROD_ID", "Pce", "QuotingEnclave", "raw_point", "sign_platform_enclaves", "sign_raw"]
 

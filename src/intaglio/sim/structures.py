@@ -1,13 +1,12 @@
-"""What passes between an enclave and its CPU: TARGETINFO and KEYREQUEST (Intel SDM vol. 3D, section 35)."""
+"""What an enclave asks of its CPU, and how that refuses: KEYREQUEST (Intel SDM vol. 3D, section 35) and fault codes."""
 
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, IntFlag
 
 from intaglio.errors import LocalProtocolError
-from intaglio.types import Measurement
 from intaglio.wire.sgx import Attributes
 
-__all__ = ["KeyName", "KeyPolicy", "KeyRequest", "SgxCode", "SgxFault", "TargetInfo"]
+__all__ = ["KeyName", "KeyPolicy", "KeyRequest", "SgxCode", "SgxFault"]
 
 
 class SgxCode(Enum):
@@ -51,22 +50,6 @@ class KeyPolicy(IntFlag):
     CONFIGID = 1 << 3
     ISVFAMILYID = 1 << 4
     ISVEXTPRODID = 1 << 5
-
-
-@dataclass(frozen=True, slots=True)
-class TargetInfo:
-    """Which enclave a report is addressed to: only that enclave can derive the key that checks its MAC."""
-
-    mr_enclave: Measurement
-    attributes: Attributes
-    misc_select: int = 0
-    cet_attributes: int = 0
-    config_svn: int = 0
-    config_id: bytes = bytes(64)
-
-    def __post_init__(self) -> None:
-        if len(self.mr_enclave) != 32 or len(self.config_id) != 64:
-            raise ValueError("targetinfo: mr_enclave is 32 bytes, config_id 64")
 
 
 _NOTHING_KEPT = Attributes(0, 0)

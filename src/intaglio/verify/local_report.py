@@ -6,21 +6,17 @@ signature: whoever verifies brings the key, and could have made the report as we
 decided.
 """
 
-import hmac
-
-from cryptography.hazmat.primitives.ciphers.algorithms import AES128
-from cryptography.hazmat.primitives.cmac import CMAC
-
-from intaglio.errors import Malformed, Rejected
+from intaglio.errors import Malformed
 from intaglio.reasons import Reason
 from intaglio.types import Tee, UnixTime
 from intaglio.verify.ledger import Group, Ledger, Step
+from intaglio.verify.mac import check_cmac
 from intaglio.verify.verdict import Checks, Verdict, evidence_hash, issue
 from intaglio.wire.endorsement import Collateral
 from intaglio.wire.report_key import ReportKey
 from intaglio.wire.sgx import REPORT_BODY_SIZE, AttributeFlag, LocalReport, ReportBody
 
-__all__ = ["PROCEDURE", "LocalReportVerifier"]
+__all__ = ["PROCEDURE", "LocalReportVerifier", "check_report_mac"]
 
 REPORT = Step("L1", "report format", "432 bytes: body, key id and MAC, reserved bytes zero", Group.FORMAT)
 INIT = Step("L2", "INIT attribute", "an initialised enclave", Group.FORMAT)
@@ -57,7 +53,7 @@ class LocalReportVerifier:
         _check_initialised(report.body, ledger)
         key = _report_key(report, collateral, ledger)
         if key is not None:
-            ledger.run(MAC, lambda: _check_mac(report, key))
+            ledger.run(MAC, lambda: check_report_mac(report, key))
         return _verdict(ledger, name, at, report.body)
 
 
@@ -82,12 +78,9 @@ def _report_key(report: LocalReport, collateral: Collateral | None, ledger: Ledg
     return None
 
 
-def _check_mac(report: LocalReport, key: bytes) -> None:
-    """Check L4, in constant time: whoever could watch it fail byte by byte could make a report without the key."""
-    mac = CMAC(AES128(key))
-    mac.update(report.body.encode())
-    if not hmac.compare_digest(mac.finalize(), report.mac):
-        raise Rejected(Reason.REPORT_MAC, expected="a MAC under the report key", found=report.mac)
+def check_report_mac(report: LocalReport, key: bytes) -> None:
+    """Check L4. Raises `Rejected(REPORT_MAC)`."""
+    check_cmac(key, report.body.encode(), report.mac, Reason.REPORT_MAC, "a MAC under the report key")
 
 
 def _verdict(ledger: Ledger, name: bytes, at: UnixTime, body: ReportBody | None) -> Verdict:

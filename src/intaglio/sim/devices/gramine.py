@@ -11,17 +11,17 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from intaglio.errors import Malformed
 from intaglio.sim.attester import SimulatedAttester
 from intaglio.sim.devices.kernel import Content, Handle, Node, fail
-from intaglio.sim.structures import KeyName, KeyPolicy, KeyRequest, TargetInfo
-from intaglio.types import Measurement, ReportData
-from intaglio.wire.cursor import Cursor
+from intaglio.sim.structures import KeyName, KeyPolicy, KeyRequest
+from intaglio.types import ReportData
 from intaglio.wire.sgx import AttributeFlag, Attributes
+from intaglio.wire.target_info import TARGET_INFO_SIZE, TargetInfo
 
 __all__ = ["GramineDevice"]
 
 REPORT_DATA_SIZE = 64
-TARGET_INFO_SIZE = 512
 _MASK = Attributes(AttributeFlag.INIT | AttributeFlag.DEBUG, 0)
 _KEYS = {"_sgx_mrenclave": KeyPolicy.MRENCLAVE, "_sgx_mrsigner": KeyPolicy.MRSIGNER}
 
@@ -79,9 +79,9 @@ class GramineDevice:
             case "attestation_type":
                 return self.attestation_type.encode()
             case "my_target_info":
-                return encode_target_info(self.inside.enclave.target_info)
+                return self.inside.enclave.target_info.encode()
             case "report":
-                return self.inside.enclave.report(parse_target_info(self.target_info), ReportData(self.report_data))
+                return self._report()
             case "quote":
                 make = self.make or (lambda data: self.inside.evidence(ReportData(data)))
                 return make(self.report_data)
@@ -92,6 +92,13 @@ class GramineDevice:
             KeyRequest(KeyName.SEAL, policy, isv_svn=own.isv_svn, attributes_mask=_MASK, misc_mask=0xFFFFFFFF)
         )
 
+    def _report(self) -> bytes:
+        try:
+            target = TargetInfo.parse(self.target_info)
+        except Malformed as error:  # EREPORT faults where reserved bytes are not zero
+            raise fail(errno.EACCES, "report") from error
+        return self.inside.enclave.report(target, ReportData(self.report_data))
+
 
 class _Writable(Node):
     def __init__(self, device: GramineDevice, path: str) -> None:
@@ -101,22 +108,3 @@ class _Writable(Node):
     def write(self, data: bytes) -> int:
         self._device.save(self.path, data)
         return len(data)
-
-
-def encode_target_info(target: TargetInfo) -> bytes:
-    """TARGETINFO, 512 bytes (Intel SDM vol. 3D)."""
-    return b"".join((
-        target.mr_enclave, target.attributes.encode(), target.cet_attributes.to_bytes(1, "little"), bytes(1),
-        target.config_svn.to_bytes(2, "little"), target.misc_select.to_bytes(4, "little"), bytes(8), target.config_id,
-    )).ljust(TARGET_INFO_SIZE, b"\0")  # fmt: skip
-
-
-def parse_target_info(data: bytes) -> TargetInfo:
-    cursor = Cursor(data, "target_info")
-    mr_enclave = Measurement(cursor.take(32, "mr_enclave"))
-    attributes = Attributes(cursor.u64("flags"), cursor.u64("xfrm"))
-    cet_attributes = cursor.u8("cet_attributes")
-    cursor.take(1, "reserved")
-    config_svn, misc_select = cursor.u16("config_svn"), cursor.u32("misc_select")
-    cursor.take(8, "reserved")
-    return TargetInfo(mr_enclave, attributes, misc_select, cet_attributes, config_svn, cursor.take(64, "config_id"))
