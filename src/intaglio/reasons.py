@@ -261,9 +261,9 @@ class Reason(Enum):
         "intaglio verify FILE --explain",
     )  # fmt: skip
     CERTIFICATE_EXPIRED = Explanation(
-        "a certificate of the platform has expired",
-        "the platform was not re-provisioned before the end of its certificate, or the evidence was kept for too long",
-        _OWNER, False, "re-provision the platform; judge an archive as of its own time (verify --at); check the clock",
+        "a certificate that the evidence rests on has expired",
+        "it was kept too long (a Nitro document's certificates live three hours), or the platform not re-provisioned",
+        _OWNER, False, "make new evidence; if it has expired too, re-provision the platform. Judge archives with --at",
         "intaglio verify FILE --explain",
     )  # fmt: skip
     CERTIFICATE_NOT_YET_VALID = Explanation(
@@ -595,7 +595,7 @@ class Reason(Enum):
     )  # fmt: skip
     TCB_STATUS = Explanation(
         "the platform's TCB status is not one that the policy allows",
-        "microcode, BIOS or configuration of the platform are behind; or its status changed with new collateral",
+        "microcode, BIOS or configuration are behind, or new collateral changed the status; local reports have none",
         _OWNER, False, "update the platform, or add the status to the policy after reading its advisories",
         "intaglio verify FILE --explain",
     )  # fmt: skip
@@ -637,7 +637,7 @@ class Reason(Enum):
     )  # fmt: skip
     PLATFORM_CONFIGURATION = Explanation(
         "the platform is configured in a way that the policy does not allow",
-        "its certificate says that it is a dynamic platform, caches keys at the registration service, or has SMT on",
+        "a dynamic platform, keys cached at the registration service, SMT or memory: as its certificate or report says",
         _OWNER, False, "change the platform's configuration, or allow it in the policy",
         "intaglio policy explain policy.toml",
     )  # fmt: skip
