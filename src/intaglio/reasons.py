@@ -242,6 +242,12 @@ class Reason(Enum):
         _HOST, False, "configure the quote provider library with a PCCS, so that quotes carry the certificate chain",
         "intaglio doctor --host",
     )  # fmt: skip
+    CHIP_ID_MASKED = Explanation(
+        "the report does not say which chip signed it, and no certificate came with it",
+        "the platform's owner masks CHIP_ID (MaskChipId), and by that a chip's certificate is looked up",
+        _OWNER, False, "show the chip id in the platform's SNP configuration, or supply its VCEK certificate",
+        "intaglio inspect FILE",
+    )  # fmt: skip
     CERTIFICATE_CHAIN = Explanation(
         "the platform's certificates do not form a signed chain",
         "a certificate was altered, is missing, or belongs to another chain",

@@ -102,7 +102,8 @@ def test_every_reason_of_the_procedure_has_a_fault() -> None:
     text = (ROOT / "docs" / "verification.md").read_text()
     rows = [line for line in text.splitlines() if re.match(r"\| S\d+ ", line)]
     named = {word.strip("`,()| ") for row in rows for word in row.split("|")[4].split() if "`" in word}
-    assert named == {fault.reason.name for fault in SNP_FAULTS.values()} | {Reason.COLLATERAL_MISSING.name}
+    missing = {Reason.COLLATERAL_MISSING.name, Reason.CHIP_ID_MASKED.name}
+    assert named == {fault.reason.name for fault in SNP_FAULTS.values()} | missing
 
 
 @FAULTS
@@ -251,6 +252,20 @@ def test_without_collateral_only_the_format_is_known(draft: SnpDraft) -> None:
     assert isinstance(verdict.identity, SnpReport)
     SNP_FAULTS["no_signing_key"].apply(draft)
     assert verifier.verify(draft.build().report, None, NOON).reasons[0] is Reason.REPORT_UNSIGNED
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "retryable"),
+    [("vcek", Reason.CHIP_ID_MASKED, False), ("vlek", Reason.COLLATERAL_MISSING, True)],
+)
+def test_a_chip_that_hides_can_not_be_looked_up(
+    amd: AmdAuthority, kind: VekKind, reason: Reason, retryable: bool
+) -> None:
+    """A gateway would tell its host to come again, for ever. A provider's certificate needs no chip id."""
+    made = SnpDraft.of(amd, NOON, kind=kind)
+    masked_chip_id(made)
+    verdict = SnpVerifier(Roots.production()).verify(made.build().report, None, NOON)
+    assert (verdict.genuine, verdict.reasons, verdict.retryable) == (None, (reason,), retryable)
 
 
 def test_a_laboratory_is_trusted_only_where_its_root_is(draft: SnpDraft) -> None:

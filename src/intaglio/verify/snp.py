@@ -67,7 +67,7 @@ class SnpVerifier:
             ledger.fail(REPORT, Reason.MALFORMED_EVIDENCE, malformed)
             return _verdict(ledger, name, at)
         _check_format(report, ledger)
-        vek = self._vek(collateral, ledger)
+        vek = self._vek(report, collateral, ledger)
         if vek is None:
             return _verdict(ledger, name, at, _Facts(report))
         valid_until = _check_validity(vek, at, ledger)
@@ -83,9 +83,12 @@ class SnpVerifier:
         """Drops what is remembered of chips, but not AMD's authorities; for benchmarks that want each to be new."""
         self._veks.clear()
 
-    def _vek(self, collateral: Collateral | None, ledger: Ledger) -> Vek | None:
+    def _vek(self, report: SnpReport, collateral: Collateral | None, ledger: Ledger) -> Vek | None:
         if collateral is None:
-            ledger.undecidable(COLLATERAL, Reason.COLLATERAL_MISSING, "none was supplied")
+            # Nobody can look up a chip that isn't named, so waiting helps as little as asking again.
+            nameless = report.chip_id_masked and report.signing_key == SigningKey.VCEK
+            reason = Reason.CHIP_ID_MASKED if nameless else Reason.COLLATERAL_MISSING
+            ledger.undecidable(COLLATERAL, reason, "none was supplied")
             return None
         if not isinstance(collateral, SnpCollateral):
             ledger.fail(COLLATERAL, Reason.COLLATERAL_MISMATCH, "collateral of another kind of TEE")
