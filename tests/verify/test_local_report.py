@@ -16,6 +16,7 @@ from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Outcome, Verdict
 from intaglio.wire.endorsement import parse_collateral
 from intaglio.wire.report_key import ReportKey
+from intaglio.wire.sgx import REPORT_BODY_SIZE
 from tests.verify.conftest import IMAGE, NOON, REPORT_DATA
 
 UNDECIDABLE = (Reason.REPORT_KEY_MISSING, Reason.UNSUPPORTED_EVIDENCE)
@@ -52,6 +53,12 @@ def test_fault_is_refused_for_its_reason(draft: LocalDraft, fault: LocalFault) -
     verdict = judge(draft)
     assert verdict.genuine is (None if fault.reason in UNDECIDABLE else False)
     assert verdict.reasons == (fault.reason,)
+
+
+def test_a_body_without_a_mac_is_refused_where_no_cpu_could_have_made_it(draft: LocalDraft) -> None:
+    LOCAL_FAULTS["uninitialised"].apply(draft)
+    verdict = LocalReportVerifier().verify(draft.build()[:REPORT_BODY_SIZE], draft.collateral, draft.at)
+    assert (verdict.genuine, verdict.reasons[0]) == (False, Reason.ENCLAVE_NOT_INITIALISED)
 
 
 def test_there_are_enough_faults_and_each_tells_its_story() -> None:
