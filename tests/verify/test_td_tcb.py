@@ -192,6 +192,8 @@ def edit(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         lambda d: d["tdxModuleIdentities"][0].pop("id"),
         lambda d: d["tdxModuleIdentities"][0].update(tcbLevels=[]),
         lambda d: d["tdxModuleIdentities"][0]["tcbLevels"][0].update(tcbStatus="Fine"),
+        lambda d: d["tcbLevels"][0].update(tcbStatus="TDRelaunchAdvised"),
+        lambda d: d["tdxModuleIdentities"][0]["tcbLevels"][0].update(tcbStatus="TDRelaunchAdvisedConfigurationNeeded"),
         lambda d: d["tdxModuleIdentities"].append(module("TDX_01", (1, "UpToDate", "M"))),
         lambda d: d["tdxModuleIdentities"][0]["tcbLevels"].append(d["tdxModuleIdentities"][0]["tcbLevels"][0]),
         lambda d: d["tcbLevels"][0]["tcb"].pop("tdxtcbcomponents"),

@@ -26,8 +26,8 @@ __all__ = [
 
 
 class TcbStatus(Enum):
-    """How current a platform is, in Intel's words (check 29). `NOT_SUPPORTED` is no word of a TCB level: it
-    says that no level matches."""
+    """How current a platform is, in Intel's words (check 29). Three of them are no word of a TCB level: `NOT_SUPPORTED`
+    says that no level matches, and the two of a relaunch compare what a TD was launched under with what runs now."""
 
     UP_TO_DATE = "UpToDate"
     SW_HARDENING_NEEDED = "SWHardeningNeeded"
@@ -41,7 +41,10 @@ class TcbStatus(Enum):
     NOT_SUPPORTED = "NotSupported"
 
 
-_LEVEL_STATUSES = {status.value: status for status in TcbStatus if status is not TcbStatus.NOT_SUPPORTED}
+_OF_NO_LEVEL = (
+    TcbStatus.NOT_SUPPORTED, TcbStatus.TD_RELAUNCH_ADVISED, TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED,
+)  # fmt: skip
+_LEVEL_STATUSES = {status.value: status for status in TcbStatus if status not in _OF_NO_LEVEL}
 _PLAIN = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "tcb_info", "qe_identity_issuer_chain", "qe_identity")
 _CRLS = ("root_ca_crl", "pck_crl")
 _SIGNATURES = ("tcb_info_signature", "qe_identity_signature")
