@@ -275,6 +275,8 @@ def test_the_pin_in_a_field(subject: Subject, pin: str, body: dict[str, Any]) ->
         (NITRO, {"pcr32": OTHER}, "pcr32: unknown key"), (NITRO, {"pin": '"pcr:8"'}, "pin: expected"),
         (NITRO, {"pcr0": f'["{"00" * 32}"]'}, "pcr0: expected 48 bytes"),
         (NITRO, {"platforms": '["0abc"]'}, "platforms: expected an instance id"),
+        (NITRO, {"platforms": "5"}, "platforms: expected 'any' or a list"),
+        (SNP, {"platforms": "[]"}, "platforms: expected 'any' or a list"),
     ],
 )  # fmt: skip
 def test_what_a_table_must_not_say(keys: Keys, changes: Keys, problem: str) -> None:

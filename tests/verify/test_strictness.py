@@ -215,6 +215,18 @@ def test_collateral_of_one_root_can_not_judge_quotes_of_another(draft: Draft, la
     assert verifier.verify(ours.quote, ours.collateral, NOON).genuine is True
 
 
+@pytest.mark.parametrize("chain", ["signer", "root", "signer, signer", "root, root", "signer, ca, root", "ca, root"])
+def test_collateral_comes_with_its_signer_and_the_root_and_nothing_else(draft: Draft, lab: Lab, chain: str) -> None:
+    """Check 12: a chain of any other shape is refused, and never an error of ours."""
+    known = {"signer": lab.authority.tcb_signer.certificate, "root": lab.authority.root.certificate}
+    known["ca"] = draft.issuer.certificate
+    evidence = draft.build()
+    odd = pem_chain(*(known[each] for each in chain.split(", "))).encode()
+    for field in ("tcb_info_issuer_chain", "qe_identity_issuer_chain"):
+        verdict = judge(replace(evidence, collateral=replace(evidence.collateral, **{field: odd})))
+        assert (verdict.genuine, verdict.reasons[0]) == (False, Reason.COLLATERAL_SIGNER)
+
+
 def test_a_corrupted_root_certificate_is_named_before_anything_else(draft: Draft) -> None:
     """The root cause first: not the debug bit, not the signatures."""
     quote = draft.quote()
