@@ -1,7 +1,7 @@
-"""Forged quotes of SGX, in each version of the quote, with their collateral."""
+"""Forged quotes of SGX and TDX, in each version of the quote and layout of the body, with their collateral."""
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from hashlib import sha256
@@ -13,23 +13,29 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from fuzz import seeds
 from fuzz.forge import Forged, Forgery, moment, resigned
-from intaglio.sim.draft import Draft
+from intaglio.sim.draft import Draft, QuoteDraft
 from intaglio.sim.quoting import raw_point, sign_raw
+from intaglio.sim.td import TdDraft
 from intaglio.verify.roots import Roots
 from intaglio.wire.collateral import DcapCollateral
+from intaglio.wire.sgx import ReportBody
+from intaglio.wire.tdx import TdBody, TdReport
 
 __all__ = ["dcap_forgeries"]
 
 _QE_REPORT = 6
 _PCK_CHAIN = 5
-_SGX_BODY = 1
+_BODY_TYPES = {384: 1, 584: 2, 648: 3, 885: 4}
+"""Of a quote of version 5, by the body's size."""
+
+AnyDraft = QuoteDraft[ReportBody] | QuoteDraft[TdReport]
 
 
 @dataclass(frozen=True, slots=True)
 class _Honest:
     """A draft, what it builds, and the bytes of its parts."""
 
-    draft: Draft
+    draft: AnyDraft
     collateral: DcapCollateral
     ders: Mapping[str, bytes]
     parts: Mapping[str, bytes]
@@ -38,16 +44,20 @@ class _Honest:
 @cache
 def dcap_forgeries() -> Sequence[Forgery]:
     """`extension`: of the PCK certificate, which is then issued anew."""
-    found = []
+    return [Forgery(honest.parts, partial(_build, honest)) for honest in map(_honest, _drafts())]
+
+
+def _drafts() -> Iterator[AnyDraft]:
     for version in (3, 4, 5):
-        honest = _honest(version)
-        found.append(Forgery(honest.parts, partial(_build, honest)))
-    return found
+        draft = Draft.of(seeds.lab(), seeds.IMAGE, seeds.NOON)
+        draft.header = replace(draft.header, version=version)
+        yield draft
+    yield TdDraft.of(seeds.lab(), seeds.NOON, version=4, body_type=TdBody.TDX_1_0)
+    yield TdDraft.of(seeds.lab(), seeds.NOON, body_type=TdBody.TDX_1_5)
+    yield TdDraft.of(seeds.lab(), seeds.NOON, body_type=TdBody.TDX_1_5_EXTENDED)
 
 
-def _honest(version: int) -> _Honest:
-    draft = Draft.of(seeds.lab(), seeds.IMAGE, seeds.NOON)
-    draft.header = replace(draft.header, version=version)
+def _honest(draft: AnyDraft) -> _Honest:
     certificates = dict(zip(("leaf", "ca", "root"), draft.chain, strict=True))
     certificates["tcb_signer"] = draft.tcb_info.chain[0]
     lists = {"pck_crl": draft.pck_crl, "root_crl": draft.root_crl}
@@ -100,11 +110,12 @@ def _roots() -> Roots:
     return Roots.lab(seeds.lab().root_der)
 
 
-def _quote(draft: Draft, parts: Mapping[str, bytes], chain: bytes) -> bytes:
+def _quote(draft: AnyDraft, parts: Mapping[str, bytes], chain: bytes) -> bytes:
     """Laid out as the version in the header says, so that an edit of anything else stays readable."""
     header, body = parts["header"], parts["body"]
     version = int.from_bytes(header[:2], "little")
-    sized = _SGX_BODY.to_bytes(2, "little") + len(body).to_bytes(4, "little") + body
+    kind = _BODY_TYPES.get(len(body), 0)
+    sized = kind.to_bytes(2, "little") + len(body).to_bytes(4, "little") + body
     signed = header + (sized if version == 5 else body)
     key = raw_point(draft.attestation_key.public_key())
     report, auth_data = parts["qe_report"], parts["qe_auth_data"]

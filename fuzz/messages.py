@@ -30,7 +30,10 @@ from intaglio.wire.hello import Accept, Hello, Result, SealedEvidence
 from intaglio.wire.identity import KeyCertificate, Pin
 from intaglio.wire.jws import Jws, signing_input
 from intaglio.wire.jws import encode as encode_jws
+from intaglio.wire.local_exchange import Message1, Message2, Message3
 from intaglio.wire.offer import Offer, OfferBody
+from intaglio.wire.sgx import LocalReport, ReportBody
+from intaglio.wire.target_info import TargetInfo
 
 
 class _Encoded(Protocol):
@@ -227,3 +230,37 @@ def jws(data: bytes) -> None:
     """Either a token in three parts that is spelled as it was encoded, or Malformed."""
     found = read(Jws.parse, data)
     expect(found is None or encode_jws(found.signed, found.signature) == data, "a token has one spelling")
+
+
+def _exchange() -> dict[str, bytes]:
+    """Intel's three messages between two enclaves on one CPU, with nothing authentic in them."""
+    report = LocalReport(ReportBody.parse(seeds.reports()[0]), bytes(32), bytes(16))
+    return {
+        "1": Message1(bytes(64), TargetInfo.of(report.body)).encode(),
+        "2": Message2(bytes(64), report, bytes(16)).encode(),
+        "3": Message3(bytes(16), report, b"properties").encode(),
+    }
+
+
+@target(lambda: [TargetInfo.of(ReportBody.parse(each)).encode() for each in seeds.reports()[:3]])
+def target_info(data: bytes) -> None:
+    """Either a TARGETINFO whose encoding is these bytes, or Malformed."""
+    _one_spelling(TargetInfo.parse, data)
+
+
+@target(lambda: [_exchange()["1"]])
+def local_message_1(data: bytes) -> None:
+    """Either the first message of local attestation whose encoding is these bytes, or Malformed."""
+    _one_spelling(Message1.parse, data)
+
+
+@target(lambda: [_exchange()["2"]])
+def local_message_2(data: bytes) -> None:
+    """Either the second message of local attestation whose encoding is these bytes, or Malformed."""
+    _one_spelling(Message2.parse, data)
+
+
+@target(lambda: [_exchange()["3"]])
+def local_message_3(data: bytes) -> None:
+    """Either the third message of local attestation whose encoding is these bytes, or Malformed."""
+    _one_spelling(Message3.parse, data)

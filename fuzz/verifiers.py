@@ -10,6 +10,7 @@ from fuzz.forge import Forged, Forgery, forge, scripts
 from fuzz.forge_dcap import dcap_forgeries
 from fuzz.forge_others import ias_forgeries, local_forgeries, nitro_forgeries, snp_forgeries
 from fuzz.target import expect, read, target
+from intaglio.sim.td import td_report
 from intaglio.types import UnixTime
 from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.evidence import Verifier, classify
@@ -20,6 +21,7 @@ from intaglio.wire.dcap import Quote
 from intaglio.wire.endorsement import Collateral, parse_collateral
 from intaglio.wire.snp import signed_part
 from intaglio.wire.snp_collateral import SnpCollateral
+from intaglio.wire.tdx import TdBody
 from tests.verify.policies import NITRO, SGX, SNP, SUBJECTS, TDX, genuine, table
 
 REPORT_DATA = bytes(range(64))
@@ -35,6 +37,9 @@ def _from_lenient_to_strict() -> Sequence[Sequence[str]]:
     """For each TEE: what one accepts, those before it accept too."""
     sgx = {**SGX, "mr_enclave": f'["{seeds.IMAGE.mr_enclave().hex()}"]'}
     lenient = table(sgx, **_LENIENT, **_LENIENT_INTEL, dangerous_allow_privileged="true")
+    td = td_report(TdBody.TDX_1_5)
+    tdx = {**TDX, "mr_td": f'["{td.mr_td.hex()}"]'}
+    tdx |= {f"rtmr{n}": f'["{value.hex()}"]' for n, value in enumerate(td.rtmrs[:3])}
     snp = {**SNP, "measurement": f'["{"9f" * 48}"]', "min_tcb": "{ bl = 4, tee = 0, snp = 0, ucode = 0 }"}
     return [
         [
@@ -45,7 +50,7 @@ def _from_lenient_to_strict() -> Sequence[Sequence[str]]:
         ],
         [table(snp, **_LENIENT), table(snp), table(snp, host_data=f'"{"00" * 32}"')],
         [table(NITRO, **_LENIENT), table(NITRO), table(NITRO, pcr8=f'["{"a8" * 48}"]')],
-        [table(TDX, **_LENIENT, **_LENIENT_INTEL), table(TDX, **_LENIENT_INTEL), table(TDX)],
+        [table(tdx, **_LENIENT, **_LENIENT_INTEL), table(tdx, **_LENIENT_INTEL), table(tdx)],
     ]
 
 

@@ -3,19 +3,26 @@
 import ast
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
 
 import pytest
 
+from fuzz.forge import Forgery, forge, script_of
+from fuzz.forge_dcap import dcap_forgeries
+from fuzz.forge_others import ias_forgeries, local_forgeries, nitro_forgeries, snp_forgeries
 from fuzz.mutation import mutations
 from fuzz.registry import ALL
+from fuzz.verifiers import judge, policies
+from intaglio.verify.verdict import Decision
 from tests.conftest import ROOT
 
 WIRE = ROOT / "src" / "intaglio" / "wire"
 READER_NAMES = ("parse", "read", "from_", "loads", "decode", "split_", "members", "signed_body", "detect", "open")
+
+FORGERIES = (dcap_forgeries, snp_forgeries, nitro_forgeries, ias_forgeries, local_forgeries)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -31,6 +38,21 @@ def test_every_target_states_its_invariant() -> None:
     stated = [each.invariant for each in ALL.values()]
     assert [line for line in stated if len(line) < 20 or not line.endswith(".")] == []
     assert len(set(stated)) == len(stated)
+
+
+@pytest.mark.parametrize("forgeries", FORGERIES, ids=lambda each: each.__name__)
+def test_what_nobody_edited_is_genuine_and_acceptable(forgeries: Callable[[], Sequence[Forgery]]) -> None:
+    """Otherwise edits of it would say nothing."""
+    accepted = False
+    for which in range(len(forgeries())):
+        made = forge(forgeries(), script_of(forgeries(), which))
+        verdict = judge(*made)
+        assert verdict is not None
+        assert verdict.genuine is True
+        for chain in policies():
+            decided = [policy.appraise(verdict, report_data=None, pin_hash=None).decision for policy in chain]
+            accepted = accepted or Decision.ACCEPTED in decided
+    assert accepted == (forgeries not in (ias_forgeries, local_forgeries)), "policies speak of four TEEs"
 
 
 def test_mutations_are_the_same_each_time() -> None:
