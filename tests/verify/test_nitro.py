@@ -135,6 +135,16 @@ def test_the_ends_of_the_leafs_life_belong_to_it(draft: NitroDraft) -> None:
         verdict = judge(evidence, at)
         assert verdict.genuine is genuine, at
         assert verdict.valid_until == leaf.not_after
+    draft.fields["timestamp"] = leaf.not_after * 1000 + 999
+    assert judge(draft.build(), leaf.not_after).genuine is True
+    draft.fields["timestamp"] = (leaf.not_after + 1) * 1000
+    assert judge(draft.build(), leaf.not_after).reasons == (Reason.EVIDENCE_TIMESTAMP,)
+
+
+def test_without_a_readable_certificate_nothing_says_until_when(draft: NitroDraft) -> None:
+    draft.bundle = lambda ders: [*ders[:-1], b"none"]
+    verdict = judge(draft.build())
+    assert (verdict.genuine, verdict.reasons, verdict.valid_until) == (False, (Reason.CERTIFICATE_CHAIN,), None)
 
 
 def test_strangers_leave_nothing_behind(draft: NitroDraft) -> None:

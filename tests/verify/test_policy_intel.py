@@ -166,6 +166,7 @@ def test_a_grace_period_for_nothing_is_an_error() -> None:
     ("key", "value"),
     [
         ("advisories", '[{ id = "INTEL-SA-00615", until = "2026-06-01" }]'), ("advisories", "[{ }]"),
+        ("advisories", "5"),
         ("advisories", '[{ id = "INTEL-SA-00615", not_after = 2026-06-01T00:00:00Z }]'), ("tcb", "[{ a = 1 }]"),
         ("min_tcb_level_date", '"2026-06-01"'), ("min_tcb_level_date", "2026-06-01"),
         ("platform_grace_period", "30"), ("misc_select", '"00000000"'), ("misc_select_mask", '"00000000"'),
