@@ -277,6 +277,10 @@ def test_the_pin_in_a_field(subject: Subject, pin: str, body: dict[str, Any]) ->
         (NITRO, {"platforms": '["0abc"]'}, "platforms: expected an instance id"),
         (NITRO, {"platforms": "5"}, "platforms: expected 'any' or a list"),
         (SNP, {"platforms": "[]"}, "platforms: expected 'any' or a list"),
+        *((SNP, {"platforms": f"[{each}]"}, "platforms: expected 64 bytes")
+          for each in ('"cloud"', '"csp:"', '"csp:\\n"', "5", "{ }", f'"csp{"c4" * 7}"')),
+        *((SNP, {"products": each}, "products: expected") for each in ("[]", '"Milan"', "5", "[[]]")),
+        *((SNP, {"signing_key": each}, "signing_key: expected") for each in ("5", "[]")),
     ],
 )  # fmt: skip
 def test_what_a_table_must_not_say(keys: Keys, changes: Keys, problem: str) -> None:
