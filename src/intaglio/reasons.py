@@ -631,8 +631,8 @@ class Reason(Enum):
     )  # fmt: skip
     TCB_EVALUATION_TOO_OLD = Explanation(
         "the collateral's TCB evaluation number is below the policy's minimum",
-        "somebody supplies old but unexpired collateral, under which the platform looks better",
-        _DC, False, "fetch the newest collateral",
+        "old but unexpired collateral: kept from before the minimum was raised, or supplied to flatter a platform",
+        _DC, True, "fetch the newest collateral and try again",
         "intaglio collateral status",
     )  # fmt: skip
     PLATFORM_NOT_ALLOWED = Explanation(

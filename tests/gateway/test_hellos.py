@@ -194,6 +194,21 @@ def test_collateral_of_another_root_or_a_revoked_signer_is_our_fault_too(
     assert dc.hello(guest.hello).status == 200
 
 
+def test_a_minimum_that_our_own_collateral_does_not_reach_sends_nobody_away(world: World) -> None:
+    """A minimum is raised before the caches have what Intel published for it: that is not the enclave's fault."""
+    policy = world.settings.policy
+    text = policy.read_text()
+    line = next(line for line in text.splitlines() if line.startswith("min_tcb_evaluation_number = "))
+    policy.write_text(text.replace(line, "min_tcb_evaluation_number = 999"))
+    with world.gateway() as dc:
+        guest = dc.guest()
+        reply = dc.hello(guest.hello)
+        assert (reply.status, reply.json) == (503, {"error": "undecidable", "reasons": ["TCB_EVALUATION_TOO_OLD"]})
+    policy.write_text(text)
+    with world.gateway() as dc:
+        assert dc.hello(guest.hello).status == 200
+
+
 def test_simulated_sessions_end_where_no_lab_is_trusted(world: World) -> None:
     with world.gateway() as dc:
         guest, channel = dc.session()
