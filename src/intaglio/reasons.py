@@ -128,6 +128,7 @@ class Reason(Enum):
         "msg2 is not signed by the service provider's key that this enclave pins",
         "msg2 comes from somebody else, or the data centre serves another key than the enclave was built with",
         _HOST, False, "take msg2 from the pinned provider; if it came from there, compare the keys",
+        "intaglio sigma show sp.key",
     )  # fmt: skip
     SIGMA_MAC = Explanation(
         "a Sigma message's MAC does not verify under the key of its handshake",

@@ -6,7 +6,21 @@ from typing import Annotated
 import typer
 
 import intaglio
-from intaglio.cli import ear, inspect, keygen, lab, measure, offer, policy, quarantine, records, serve, sessions, verify
+from intaglio.cli import (
+    ear,
+    inspect,
+    keygen,
+    lab,
+    measure,
+    offer,
+    policy,
+    quarantine,
+    records,
+    serve,
+    sessions,
+    sigma,
+    verify,
+)
 from intaglio.cli import run as running
 from intaglio.cli.collateral import command as collateral
 from intaglio.cli.console import examples
@@ -54,7 +68,7 @@ def _root(
 
 
 # The order of `--help`: see it work, set it up, run it, look at it, judge evidence by hand.
-for module in (demo, keygen, measure, policy, lab, serve, running, offer, records, sessions, quarantine):
+for module in (demo, keygen, measure, policy, lab, serve, sigma, running, offer, records, sessions, quarantine):
     module.add_to(app)
 for module in (verify, ear, inspect, collateral, doctor):
     module.add_to(app)

@@ -35,6 +35,7 @@ def add_to(app: typer.Typer) -> None:
             "intaglio serve --policy policy.toml --key-file dc.secret --listen 0.0.0.0:8080",
             "intaglio serve --policy policy.toml --pcs https://pccs.example:8081 --pcs https://api.trustedservices.intel.com",
             "intaglio serve --policy policy.toml --offline       what intaglio collateral import took over",
+            "intaglio serve --policy policy.toml --sigma sp.key   also for applications that speak sgx_ra_*",
             "intaglio serve --policy policy.toml --lab lab/root.pem --pcs http://127.0.0.1:8081",
         )
     )(serve)
@@ -78,6 +79,12 @@ def serve(
     epoch0_limit: Annotated[
         str, typer.Option(metavar="N", help="Frames that an enclave may send before it hears back; or: unlimited.")
     ] = "1000",
+    sigma: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SP.key", help="Also speak Intel's Sigma (sgx_ra_*), with this key: intaglio sigma keygen."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings and errors only.")] = False,
 ) -> None:
     """Run the data centre's gateway.
@@ -90,6 +97,8 @@ def serve(
     """
     address = parse_listen(listen)
     _check(policy, lab or [])
+    if sigma is not None and not sigma.exists():
+        raise Usage(f"{sigma}: no such key; make one with: intaglio sigma keygen {sigma}")
     if not keystore.exists():
         raise Usage(f"{keystore}: no such keystore; make one with: intaglio keygen {keystore.stem}")
     from intaglio.errors import Malformed  # noqa: PLC0415
@@ -117,6 +126,7 @@ def serve(
         spool_window=parse_duration(spool_window),
         epoch0_limit=_limit(epoch0_limit),
         lab_roots=tuple(lab or ()),
+        sigma_key=sigma,
     )
     _start_log(quiet=quiet)
     # The server hands a signal on when it has stopped; the default for SIGTERM would skip the gateway's own farewell.
@@ -125,7 +135,8 @@ def serve(
         with suppress(KeyboardInterrupt):
             server.serve(settings, started=lambda url: _announce(url, settings))
     except Malformed as error:  # the policy was read before: what is left is the keystore
-        raise Usage(f"{keystore}: not a keystore, or damaged: {error}") from error
+        files = keystore if sigma is None else f"{keystore} or {sigma}"
+        raise Usage(f"{files}: not a keystore, or damaged: {error}") from error
     note("stopped; everything that was acknowledged is stored")
 
 
@@ -191,6 +202,8 @@ def _announce(url: str, settings: "Settings") -> None:
     note(f"policy      {settings.policy}")
     note(f"store       {settings.folder}   (intaglio records --store {settings.folder} --follow)")
     note(f"API token   {settings.token_file}   (API: {url}/api/v1/openapi.json)")
+    if settings.sigma_key is not None:
+        note(f"Sigma       {url}/v1/sigma/msg1   ({settings.sigma_key})")
     if settings.lab:
         roots = ", ".join(str(root) for root in settings.lab_roots)
         warn(f"LAB MODE: simulated evidence under {roots} is ACCEPTED, and every record of it marked SIMULATED.")

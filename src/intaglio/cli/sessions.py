@@ -117,7 +117,8 @@ def _fields(session: "StoredSession") -> dict[str, object]:
         "late": session.late,
         "replays": session.replays,
         "keys_destroyed": session.keys_destroyed,
-        "offer": session.offer.hex(),
+        "protocol": session.protocol,
+        "offer": session.offer.hex() if session.offer is not None else None,
         "evidence": session.evidence.hex(),
         "policy": session.policy.hex(),
     }

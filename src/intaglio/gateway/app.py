@@ -1,8 +1,8 @@
 """The gateway over HTTP (docs/protocol.md §10), as an ASGI application.
 
-Three bare routes carry the protocol's messages; everything else goes to the documented JSON API. A body's limit holds
-while it streams in: what is too long is answered with 413 and not read. A peer learns a status and the JSON that the
-protocol defines, never a traceback; a 2xx is sent after commit.
+Three bare routes carry the protocol's messages, four more those of Sigma where it is served; everything else goes to
+the documented JSON API. A body's limit holds while it streams in: what is too long is answered with 413 and not read. A
+peer learns a status and the JSON that the protocol defines, never a traceback; a 2xx is sent after commit.
 """
 
 import asyncio
@@ -16,12 +16,15 @@ from secrets import token_hex
 from typing import Any, TypeVar
 
 from intaglio.errors import Malformed, Unavailable
-from intaglio.gateway.frames import FrameIntake, Outcomes
-from intaglio.gateway.hellos import HelloDesk
+from intaglio.gateway.frames import INTAGLIO_FRAMES, SIGMA_FRAMES, FrameIntake, Framing, Outcomes
+from intaglio.gateway.hellos import Answer, HelloDesk
 from intaglio.gateway.offers import OfferBook
+from intaglio.gateway.sigma import SigmaDesk
 from intaglio.gateway.store.quarantine import Quarantine, Refusal
 from intaglio.gateway.store.writer import Writer
 from intaglio.reasons import Reason
+from intaglio.sigma.frames import split_sigma_frames
+from intaglio.sigma.messages import MAX_MSG3
 from intaglio.types import UnixTime
 from intaglio.wire.frame import split_frames
 from intaglio.wire.hello import MAX_HELLO
@@ -37,6 +40,8 @@ MAX_RECEIVING = 256 << 20
 not fill our memory. A body that comes in one piece, as nearly all do, needs none of it."""
 BODY_SECONDS = 60
 """For a whole body: a peer that drips bytes gets 408."""
+_SMALL = 4096
+"""msg0 and msg1 have 72 bytes together."""
 
 T = TypeVar("T")
 Scope = MutableMapping[str, Any]
@@ -44,6 +49,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Scope, Receive], Awaitable["Response"]]
 Clock = Callable[[], UnixTime]
+_Answering = Callable[[bytes, UnixTime, str | None], Answer]
 
 _NO_SNIFF = (b"x-content-type-options", b"nosniff")
 _FOR_BROWSERS = (
@@ -56,6 +62,7 @@ _FOR_BROWSERS = (
 _NO_STORE = (b"cache-control", b"no-store")
 _JSON = (b"content-type", b"application/json")
 _CBOR = (b"content-type", b"application/cbor")
+_BYTES = (b"content-type", b"application/octet-stream")
 
 _log = logging.getLogger("intaglio.gateway.http")
 
@@ -100,6 +107,7 @@ class Application:
         executor: Executor,
         clock: Clock,
         api: Callable[[Scope, Receive, Send], Awaitable[None]],
+        sigma: SigmaDesk | None = None,
     ) -> None:
         self._offers = offers
         self._desk = desk
@@ -114,6 +122,13 @@ class Application:
             "/v1/hello": ("POST", self._hello),
             "/v1/offer": ("GET", self._offer),
         }
+        if sigma is not None:
+            self._routes |= {
+                "/v1/sigma/msg0": ("POST", self._sigma(sigma.msg0, _SMALL)),
+                "/v1/sigma/msg1": ("POST", self._sigma(sigma.msg1, _SMALL)),
+                "/v1/sigma/msg3": ("POST", self._sigma(sigma.msg3, MAX_MSG3)),
+                "/v1/sigma/frames": ("POST", self._sigma_frames),
+            }
         self._hellos = 0
         self._receiving = 0
         self._boot = token_hex(3)
@@ -157,31 +172,50 @@ class Application:
         return Response(200, offer.data, _CBOR, (b"cache-control", f"public, max-age={age}".encode()))
 
     async def _hello(self, scope: Scope, receive: Receive) -> Response:
-        body = await self._body(scope, receive, MAX_HELLO)
+        return await self._handshake(self._desk.answer, MAX_HELLO, _CBOR, scope, receive)
+
+    def _sigma(self, answer: _Answering, limit: int) -> Handler:
+        async def handler(scope: Scope, receive: Receive) -> Response:
+            return await self._handshake(answer, limit, _BYTES, scope, receive)
+
+        return handler
+
+    async def _handshake(
+        self, answering: _Answering, limit: int, kind: tuple[bytes, bytes], scope: Scope, receive: Receive
+    ) -> Response:
+        body = await self._body(scope, receive, limit)
         at, remote = self._clock(), _remote(scope)
         if self._hellos >= MAX_HELLOS:
             raise Unavailable("too many hellos wait", retry_after=2)
         self._hellos += 1
         try:
-            answer = await self._in_thread(lambda: self._desk.answer(body, at, remote))
+            answer = await self._in_thread(lambda: answering(body, at, remote))
         finally:
             self._hellos -= 1
         headers = [] if answer.retry_after is None else [_retry(answer.retry_after)]
         if answer.json is not None:
             return Response.of_json(answer.status, answer.json, *headers)
-        return Response(answer.status, answer.accept, _CBOR, _NO_STORE, *headers)
+        return Response(answer.status, answer.accept, kind, _NO_STORE, *headers)
 
     async def _frames(self, scope: Scope, receive: Receive) -> Response:
         kind = _header(scope, b"content-type").partition(b";")[0].strip().lower()
         if kind not in (b"application/cose", b"application/cbor-seq"):
             return Response.of_json(415, {"error": "need application/cose or application/cbor-seq"})
+        return await self._take(lambda body: _split(body, kind == b"application/cose"), INTAGLIO_FRAMES, scope, receive)
+
+    async def _sigma_frames(self, scope: Scope, receive: Receive) -> Response:
+        return await self._take(split_sigma_frames, SIGMA_FRAMES, scope, receive)
+
+    async def _take(
+        self, split: Callable[[bytes], list[bytes]], framing: Framing, scope: Scope, receive: Receive
+    ) -> Response:
         body = await self._body(scope, receive, MAX_FRAMES_BODY)
         at, remote = self._clock(), _remote(scope)
         try:
-            frames = _split(body, single=kind == b"application/cose")
+            frames = split(body)
         except Malformed as error:
             return await self._no_frames(error, body, at, remote)
-        outcomes = await self._writer.write(self._intake.work(frames, at, remote), len(body))
+        outcomes = await self._writer.write(self._intake.work(frames, at, remote, framing), len(body))
         if outcomes.status == 200:
             return _all_stored(outcomes.stored, outcomes.duplicate)
         return Response.of_json(outcomes.status, _told(outcomes))
@@ -231,7 +265,7 @@ class Application:
         return f"{self._boot}-{next(self._requests)}"
 
 
-def _split(body: bytes, *, single: bool) -> list[bytes]:
+def _split(body: bytes, single: bool) -> list[bytes]:
     """Raises `Malformed`."""
     frames = split_frames(body)
     if not frames or (single and len(frames) > 1):

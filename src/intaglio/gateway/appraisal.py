@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,7 @@ from intaglio.collateral.cache import CachedSource
 from intaglio.collateral.evidence import requests_for
 from intaglio.collateral.http import Absent
 from intaglio.collateral.source import CollateralSource
-from intaglio.errors import Malformed, Unavailable
+from intaglio.errors import Malformed, Rejected, Unavailable
 from intaglio.gateway.config import Misconfigured, Settings
 from intaglio.reasons import Reason
 from intaglio.types import ReportData, UnixTime
@@ -27,7 +28,7 @@ from intaglio.wire.collateral_request import CollateralRequest, SnpRequest, TcbU
 from intaglio.wire.dcap import Quote
 from intaglio.wire.endorsement import Collateral, parse_collateral
 
-__all__ = ["Appraisal", "Appraiser", "EvidenceAppraiser", "Terms"]
+__all__ = ["Appraisal", "Appraiser", "EvidenceAppraiser", "Terms", "session_end"]
 
 _COLLATERAL_AT_FAULT = frozenset((
     Reason.COLLATERAL_MALFORMED, Reason.COLLATERAL_SIGNER, Reason.COLLATERAL_MISMATCH, Reason.CRL_MISSING,
@@ -52,6 +53,19 @@ class Terms:
     workload: str
     max_session_age: int
     max_offer_age: int
+
+
+def session_end(made: UnixTime, verdict: Verdict, terms: Terms, at: UnixTime) -> UnixTime:
+    """docs/protocol.md §7: the earliest of policy age, evidence age (counted from `made`, the earliest moment at which
+    it can have been made) and the collateral's next update. Raises `Rejected(EVIDENCE_TOO_OLD)`."""
+    if at - made > terms.max_offer_age:
+        raise Rejected(Reason.EVIDENCE_TOO_OLD, expected=f"at most {terms.max_offer_age} s", found=f"{at - made} s")
+    ends = [at + terms.max_session_age, made + terms.max_session_age]
+    if verdict.valid_until is not None:
+        ends.append(verdict.valid_until)
+    if min(ends) <= at:
+        raise Rejected(Reason.EVIDENCE_TOO_OLD, expected=f"before {min(ends)}", found=at)
+    return UnixTime(min(ends))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,9 @@ class Appraiser(Protocol):
 
     def appraise(self, evidence: bytes, report_data: ReportData, at: UnixTime) -> Appraisal:
         """Raises `Unavailable` where collateral can't be had, `Malformed` for bytes that are no evidence."""
+
+    def pinned(self, pin_hash: bytes) -> "Appraiser":
+        """The same, for enclaves that pin something else than this data centre's identity."""
 
     def review(self, evidence: bytes, collateral: bytes | None, at: UnixTime) -> Appraisal:
         """What today's policy says of stored evidence, as of `at` and with the collateral (nine-field JSON) of that
@@ -143,6 +160,11 @@ class EvidenceAppraiser:
             raise Malformed("evidence", "no verdict")
         verdict = self._policy.appraise(verdict, report_data=report_data, pin_hash=self._pin_hash)
         return Appraisal(verdict, self._terms(verdict), collateral)
+
+    def pinned(self, pin_hash: bytes) -> "EvidenceAppraiser":
+        other = copy(self)  # what was learnt of platforms is shared
+        other._pin_hash = pin_hash  # noqa: SLF001  # of our own class
+        return other
 
     def review(self, evidence: bytes, collateral: bytes | None, at: UnixTime) -> Appraisal:
         parsed = parse_collateral(collateral) if collateral is not None else None

@@ -42,7 +42,8 @@ class Settings:
 
     `secret` opens the keystore file. `policy`: the TOML file. `collateral`: asked in this order, the first that
     has an answer counts; `tcb_update` says which of Intel's TCB levels. `lab_roots`: PEM files of simulators' roots;
-    given any, every verdict, session and record is marked as simulated. Times are seconds. `epoch0_limit` None lets
+    given any, every verdict, session and record is marked as simulated. `sigma_key`: the service provider's key, opened
+    by the same secret; without one no Sigma endpoint is served. Times are seconds. `epoch0_limit` None lets
     enclaves send without ever hearing back.
     """
 
@@ -58,6 +59,7 @@ class Settings:
     spool_window: int = SPOOL_WINDOW
     epoch0_limit: int | None = EPOCH0_LIMIT
     lab_roots: tuple[Path, ...] = ()
+    sigma_key: Path | None = None
     quarantine_bytes: int = QUARANTINE_BYTES
     hello_workers: int = HELLO_WORKERS
 

@@ -7,25 +7,28 @@ learns in memory counts only if the transaction commits: otherwise the receiver 
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
+from typing import NamedTuple
 
 from intaglio.errors import Malformed, Rejected
-from intaglio.gateway.live import LiveSession, LiveSessions
+from intaglio.gateway.live import LiveSession, LiveSessions, Receiver
 from intaglio.gateway.pending import PendingSessions
 from intaglio.gateway.store.quarantine import Quarantine, Refusal
 from intaglio.gateway.store.rows import Insert
 from intaglio.gateway.store.writer import Work
 from intaglio.reasons import Reason
-from intaglio.session.channel import Opened, UpReceiver
+from intaglio.session.channel import Opened
+from intaglio.sigma.frames import SESSION as SIGMA_SESSION
+from intaglio.sigma.frames import parse_sigma_frame
 from intaglio.types import SessionId, UnixTime
 from intaglio.wire import cbor
 from intaglio.wire.content import Kind
 from intaglio.wire.frame import SESSION, Frame, parse_frame
 
-__all__ = ["FrameIntake", "Outcomes"]
+__all__ = ["INTAGLIO_FRAMES", "SIGMA_FRAMES", "FrameIntake", "Framing", "Outcomes"]
 
 MAX_SEQUENCE = 2**63 - 1
 """SQLite's largest integer. A session would have to send a frame a microsecond for 290,000 years to get there."""
@@ -41,6 +44,18 @@ _CONTENT = cbor.labelled("content", b"")[:-1]
 """What H("content", x) hashes before the byte string x: `cbor.digest` without encoding the label each time."""
 
 _log = logging.getLogger("intaglio.gateway.frames")
+
+
+class Framing(NamedTuple):
+    """How the frames of one protocol are laid out: where the session stands, and what reads the head. A frame that
+    names a session of the other protocol is not one that its receiver can read."""
+
+    session: slice
+    parse: Callable[[bytes], Frame]
+
+
+INTAGLIO_FRAMES = Framing(SESSION, parse_frame)
+SIGMA_FRAMES = Framing(SIGMA_SESSION, parse_sigma_frame)
 
 
 @dataclass(slots=True)
@@ -63,6 +78,14 @@ class Outcomes:
         return 403 if self.refused else 200
 
 
+class _Arrival(NamedTuple):
+    """When and from where a body came, and how its frames are laid out."""
+
+    at: UnixTime
+    remote: str | None
+    framing: Framing
+
+
 class _Outcome(Enum):
     STORED = auto()
     DUPLICATE = auto()
@@ -82,9 +105,11 @@ class FrameIntake:
         self._records: list[tuple[object, ...]] = []
         self._digests: dict[tuple[int, int], bytes] = {}
 
-    def work(self, frames: Sequence[bytes], at: UnixTime, remote: str | None) -> Work[Outcomes]:
+    def work(
+        self, frames: Sequence[bytes], at: UnixTime, remote: str | None, framing: Framing = INTAGLIO_FRAMES
+    ) -> Work[Outcomes]:
         """For the writer: `at` is when they arrived."""
-        return partial(self._take, frames, at, remote)
+        return partial(self._take, frames, _Arrival(at, remote, framing))
 
     def flush(self, connection: sqlite3.Connection) -> None:
         _insert_frames(connection, self._frames)
@@ -101,12 +126,10 @@ class FrameIntake:
         self._records.clear()
         self._digests.clear()
 
-    def _take(
-        self, frames: Sequence[bytes], at: UnixTime, remote: str | None, connection: sqlite3.Connection
-    ) -> Outcomes:
+    def _take(self, frames: Sequence[bytes], arrival: _Arrival, connection: sqlite3.Connection) -> Outcomes:
         outcomes = Outcomes()
         for index, data in enumerate(frames):
-            match self._one(connection, data, at, remote):
+            match self._one(connection, data, arrival):
                 case _Outcome.STORED:
                     outcomes.stored += 1
                 case _Outcome.DUPLICATE:
@@ -119,10 +142,10 @@ class FrameIntake:
                     outcomes.refused.append(index)
         return outcomes
 
-    def _one(self, connection: sqlite3.Connection, data: bytes, at: UnixTime, remote: str | None) -> _Outcome:
+    def _one(self, connection: sqlite3.Connection, data: bytes, arrival: _Arrival) -> _Outcome:
         """The common case is a slice, a look-up and one AEAD operation; a frame is taken apart when something is
         wrong."""
-        session = SessionId(data[SESSION])
+        session = SessionId(data[arrival.framing.session])
         try:
             live = self._live.get(connection, session)
         except Malformed as error:
@@ -131,29 +154,27 @@ class FrameIntake:
             return _Outcome.PENDING
         try:
             if live is None:
-                return self._homeless(connection, parse_frame(data), at, remote)
+                return self._homeless(connection, arrival.framing.parse(data), arrival)
             if live.receiver is None:
-                return self._again(connection, live, parse_frame(data), at, remote)
+                return self._again(connection, live, arrival.framing.parse(data), arrival)
             opened = _opened(live.receiver, data)
         except Rejected as error:
             if error.reason is Reason.REPLAY and live is not None:
-                return self._again(connection, live, parse_frame(data), at, remote)
-            return self._refuse(connection, data, error.reason, str(error), at, remote)
+                return self._again(connection, live, arrival.framing.parse(data), arrival)
+            return self._refuse(connection, data, error.reason, str(error), arrival)
         except Malformed as error:
-            return self._refuse(connection, data, Reason.MALFORMED_MESSAGE, str(error), at, remote)
-        self._store(live, opened, data, at)
+            return self._refuse(connection, data, Reason.MALFORMED_MESSAGE, str(error), arrival)
+        self._store(live, opened, data, arrival.at)
         return _Outcome.STORED
 
-    def _homeless(self, connection: sqlite3.Connection, frame: Frame, at: UnixTime, remote: str | None) -> _Outcome:
+    def _homeless(self, connection: sqlite3.Connection, frame: Frame, arrival: _Arrival) -> _Outcome:
         """A frame of a session that is not in the store."""
         if frame.session in self._pending:
             return _Outcome.PENDING
-        self._refuse(connection, frame.data, Reason.SESSION_UNKNOWN, "no such session", at, remote)
+        self._refuse(connection, frame.data, Reason.SESSION_UNKNOWN, "no such session", arrival)
         return _Outcome.UNKNOWN
 
-    def _again(
-        self, connection: sqlite3.Connection, live: LiveSession, frame: Frame, at: UnixTime, remote: str | None
-    ) -> _Outcome:
+    def _again(self, connection: sqlite3.Connection, live: LiveSession, frame: Frame, arrival: _Arrival) -> _Outcome:
         """A frame whose number is stored, or whose session's keys are gone: the same bytes are a duplicate. Other bytes
         that open are another frame under one number; other bytes whose key is gone can't be told from a forgery."""
         stored = self._digests.get((live.row, frame.sequence))
@@ -166,13 +187,13 @@ class FrameIntake:
         if stored == hashlib.sha256(frame.data).digest():
             live.replays += 1
             self._live.touch(live)
-            self._quarantine.tally(Reason.REPLAY, live.session, at)
+            self._quarantine.tally(Reason.REPLAY, live.session, arrival.at)
             return _Outcome.DUPLICATE
         if live.receiver is None:
-            return self._refuse(connection, frame.data, Reason.SESSION_ENDED, "its keys are destroyed", at, remote)
+            return self._refuse(connection, frame.data, Reason.SESSION_ENDED, "its keys are destroyed", arrival)
         opens = frame.epoch in live.receiver.epochs
         reason = Reason.SEQUENCE_REUSED if opens else Reason.EPOCH_CLOSED
-        return self._refuse(connection, frame.data, reason, "another frame is stored under its number", at, remote)
+        return self._refuse(connection, frame.data, reason, "another frame is stored under its number", arrival)
 
     def _store(self, live: LiveSession, opened: Opened, data: bytes, at: UnixTime) -> None:
         digest = hashlib.sha256(data).digest()
@@ -198,27 +219,28 @@ class FrameIntake:
         data: bytes,
         reason: Reason,
         problem: str,
-        at: UnixTime,
-        remote: str | None,
+        arrival: _Arrival,
     ) -> _Outcome:
         """To quarantine, and to the log unless it is a flood; the peer is told nothing but that it failed."""
         detail: dict[str, object] = {"problem": problem}
         session = None
         try:
-            frame = parse_frame(data)
+            frame = arrival.framing.parse(data)
         except Malformed as error:
             detail["layout"] = str(error)
         else:
             session = frame.session
             detail |= {"direction": frame.direction.name.lower(), "epoch": frame.epoch, "sequence": frame.sequence}
-        name = self._quarantine.add(connection, Refusal("frame", (reason,), detail, data, session, remote), at)
+        name = self._quarantine.add(
+            connection, Refusal("frame", (reason,), detail, data, session, arrival.remote), arrival.at
+        )
         if name is not None:
             _log.info("frame refused reason=%s session=%s quarantine=%s", reason.name,
                       session.hex() if session else "-", name)  # fmt: skip
         return _Outcome.REFUSED
 
 
-def _opened(receiver: UpReceiver, data: bytes) -> Opened:
+def _opened(receiver: Receiver, data: bytes) -> Opened:
     """Raises `Rejected` or `Malformed` for a frame that does not belong in the store."""
     opened = receiver.open(data)
     if opened.sequence > MAX_SEQUENCE:

@@ -13,8 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from intaglio.errors import Malformed, Rejected, Unavailable
-from intaglio.gateway.appraisal import Appraisal, Appraiser, Terms
+from intaglio.gateway.appraisal import Appraisal, Appraiser, Terms, session_end
 from intaglio.gateway.keystore import Keystore
+from intaglio.gateway.live import INTAGLIO
 from intaglio.gateway.offers import OfferBook
 from intaglio.gateway.pending import PendingSessions
 from intaglio.gateway.store.quarantine import Quarantine, Refusal
@@ -29,9 +30,9 @@ from intaglio.verify.verdict import Decision, Verdict
 from intaglio.wire import cbor
 from intaglio.wire.hello import Hello, Result
 
-__all__ = ["Answer", "HelloDesk"]
+__all__ = ["RETRY", "Answer", "HelloDesk"]
 
-_RETRY = 60
+RETRY = 60
 """Seconds after which an undecidable hello may come again."""
 
 _log = logging.getLogger("intaglio.gateway.hellos")
@@ -85,7 +86,7 @@ class HelloDesk:
                 return self._malformed(error, body, hello, at, remote)
             except Rejected as error:
                 if error.reason.explanation.retryable:
-                    return self._put_off(visit, (error.reason,), _RETRY)
+                    return self._put_off(visit, (error.reason,), RETRY)
                 self._pending.decided(hello.session)
                 return self._refuse(visit, (error.reason,), {"problem": str(error)})
             except Unavailable as error:
@@ -108,12 +109,12 @@ class HelloDesk:
         # A verdict that may change without anybody touching the evidence (collateral or our clock is off) sends nobody
         # away for good.
         if verdict.retryable:
-            return self._put_off(visit, verdict.reasons, _RETRY)
+            return self._put_off(visit, verdict.reasons, RETRY)
         self._pending.decided(visit.hello.session)
         if verdict.decision is not Decision.ACCEPTED or appraisal.terms is None:
             return self._refuse_opened(visit, opened, verdict.reasons, verdict)
         try:
-            expires = _expiry(opened, verdict, appraisal.terms, visit.at)
+            expires = session_end(opened.offer.not_before, verdict, appraisal.terms, visit.at)
         except Rejected as error:
             return self._refuse_opened(visit, opened, (error.reason,), verdict)
         return Answer(200, self._accept(visit, opened, appraisal, appraisal.terms, expires))
@@ -174,6 +175,7 @@ class HelloDesk:
             up_epoch=up_epoch,
             up_state=self._vault.wrap(opened.session, Direction.UP, up_epoch, accepted.receiver.encode()),
             down_state=self._vault.wrap(opened.session, Direction.DOWN, 1, accepted.down_secret),
+            protocol=INTAGLIO,
         )
 
     def _put_off(self, visit: "_Visit", reasons: tuple[Reason, ...], retry_after: int) -> Answer:
@@ -232,20 +234,6 @@ class _Visit:
 
 def _transcript(hello: Hello) -> bytes:
     return schedule.th_of(schedule.th0_of(hello), schedule.sealed_claims_hash(hello.sealed_claims))
-
-
-def _expiry(opened: OpenHello, verdict: Verdict, terms: Terms, at: UnixTime) -> UnixTime:
-    """docs/protocol.md §7: the earliest of policy age, evidence age (counted from the offer's not-before, the earliest
-    moment at which it can have been made) and the collateral's next update. Raises `Rejected(EVIDENCE_TOO_OLD)`."""
-    made = opened.offer.not_before
-    if at - made > terms.max_offer_age:
-        raise Rejected(Reason.EVIDENCE_TOO_OLD, expected=f"at most {terms.max_offer_age} s", found=f"{at - made} s")
-    ends = [at + terms.max_session_age, made + terms.max_session_age]
-    if verdict.valid_until is not None:
-        ends.append(verdict.valid_until)
-    if min(ends) <= at:
-        raise Rejected(Reason.EVIDENCE_TOO_OLD, expected=f"before {min(ends)}", found=at)
-    return UnixTime(min(ends))
 
 
 def _attestation(verdict: Verdict) -> Mapping[cbor.Value, cbor.Value]:

@@ -8,16 +8,22 @@ import logging
 import sqlite3
 import sys
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from intaglio.errors import Malformed
 from intaglio.gateway.vault import Vault
 from intaglio.session.channel import EPOCH_GRACE, Opened, UpReceiver
-from intaglio.session.replay import MAX_INTERVALS
+from intaglio.session.replay import MAX_INTERVALS, SeenSet
+from intaglio.sigma.frames import SigmaReceiver
 from intaglio.types import Direction, SessionId, UnixTime
 from intaglio.wire.content import Kind
 
-__all__ = ["LiveSession", "LiveSessions"]
+__all__ = ["INTAGLIO", "SIGMA", "LiveSession", "LiveSessions", "Receiver"]
+
+INTAGLIO, SIGMA = "intaglio", "sigma"
+"""The protocols of sessions, as the store names them."""
 
 MAX_LIVE = 4096
 """Sessions in memory, 2 to 20 kB each; the others are read back when they send."""
@@ -30,13 +36,39 @@ GIVE_UP_ROWS = 1000
 _log = logging.getLogger("intaglio.gateway.live")
 
 
+class Receiver(Protocol):
+    """What opens the upward frames of one session, whatever its protocol: see `UpReceiver`."""
+
+    session: SessionId
+    seen: SeenSet
+    changed: bool
+
+    @property
+    def epochs(self) -> tuple[int, ...]: ...
+
+    @property
+    def closing_since(self) -> UnixTime | None: ...
+
+    def open(self, data: bytes) -> Opened: ...
+
+    def commit(self, opened: Opened, at: UnixTime) -> None: ...
+
+    def give_up(self, at: UnixTime) -> tuple[tuple[int, int], ...]: ...
+
+    def encode(self) -> bytes: ...
+
+
+PROTOCOLS: Mapping[str, Callable[[bytes], Receiver]] = {INTAGLIO: UpReceiver.parse, SIGMA: SigmaReceiver.parse}
+"""What reads the state of a session back."""
+
+
 @dataclass(slots=True)
 class LiveSession:
     """One session's receiver (None once its keys are destroyed) and what its row does not know yet."""
 
     row: int
     session: SessionId
-    receiver: UpReceiver | None
+    receiver: Receiver | None
     expires_at: UnixTime
     closing_since: UnixTime | None
     ended_at: UnixTime | None
@@ -176,22 +208,23 @@ class LiveSessions:
 
     def _load(self, connection: sqlite3.Connection, session: SessionId) -> LiveSession | None:
         row = connection.execute(
-            "SELECT id, up_epoch, up_state, expires_at, closing_since, ended_at FROM sessions WHERE session = ?",
+            "SELECT id, up_epoch, up_state, expires_at, closing_since, ended_at, protocol FROM sessions"
+            " WHERE session = ?",
             (session,),
         ).fetchone()
         if row is None:
             return None
-        number, epoch, blob, expires_at, closing_since, ended_at = row
+        number, epoch, blob, expires_at, closing_since, ended_at, protocol = row
         receiver = None
         if blob is not None:
-            receiver = UpReceiver.parse(self._vault.unwrap(session, Direction.UP, epoch, blob))
+            receiver = PROTOCOLS[protocol](self._vault.unwrap(session, Direction.UP, epoch, blob))
             if receiver.session != session:
                 raise Malformed("session.state", f"of session {session.hex()} is another session's")
             _catch_up(connection, number, receiver)
         return LiveSession(number, session, receiver, UnixTime(expires_at), closing_since, ended_at)
 
 
-def _catch_up(connection: sqlite3.Connection, row: int, receiver: UpReceiver) -> None:
+def _catch_up(connection: sqlite3.Connection, row: int, receiver: Receiver) -> None:
     """Adds the numbers stored since the state was written: they lie in its gaps or beyond its end."""
     # On the way there may be more intervals than there ever were: numbers come back in order, not as they arrived.
     receiver.seen.limit = sys.maxsize

@@ -96,7 +96,8 @@ class Session(BaseModel):
     missing: int = Field(description="numbers below the highest that have not arrived")
     highest: int
     last_at: int | None
-    offer: str
+    protocol: str = Field(description="intaglio, or sigma: 128-bit keys and no checkpoints")
+    offer: str | None = Field(description="null where the protocol has none")
     evidence: str
     policy: str
 
@@ -116,11 +117,13 @@ class SessionWithVerdict(Session):
 def _session_fields(session: query.StoredSession) -> dict[str, object]:
     plain = (
         "workload", "tee", "simulated", "accepted_at", "expires_at", "ended_at", "keys_destroyed", "frames", "records",
-        "late", "replays", "missing", "highest", "last_at",
+        "late", "replays", "missing", "highest", "last_at", "protocol",
     )  # fmt: skip
-    hexadecimal = ("session", "offer", "evidence", "policy")
-    return {name: getattr(session, name) for name in plain} | {
-        name: getattr(session, name).hex() for name in hexadecimal
+    hexadecimal = ("session", "evidence", "policy")
+    return {
+        **{name: getattr(session, name) for name in plain},
+        **{name: getattr(session, name).hex() for name in hexadecimal},
+        "offer": session.offer.hex() if session.offer is not None else None,
     }
 
 

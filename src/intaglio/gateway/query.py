@@ -74,7 +74,9 @@ class StoredSession:
     replays: int
     highest: int
     last_at: UnixTime | None
-    offer: bytes
+    protocol: str
+    offer: bytes | None
+    """None where the protocol has no offers."""
     evidence: bytes
     policy: bytes
     verdict: Mapping[str, object]
@@ -151,7 +153,8 @@ FROM records r JOIN sessions s ON s.id = r.session
 """
 _SESSION = """
 SELECT s.id, s.session, s.workload, s.tee, s.simulated, s.accepted_at, s.expires_at, s.ended_at, s.up_state IS NULL,
-       s.frames, s.records, s.late, s.replays, s.highest, s.last_at, s.offer, s.evidence, s.policy, h.verdict
+       s.frames, s.records, s.late, s.replays, s.highest, s.last_at, s.protocol, s.offer, s.evidence, s.policy,
+       h.verdict
 FROM sessions s JOIN handshakes h ON h.session = s.id
 """
 _LIVE = "s.expires_at > ? AND s.ended_at IS NULL AND s.wrap_key IS NOT NULL"

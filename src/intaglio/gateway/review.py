@@ -8,11 +8,13 @@ this way still sends is LATE.
 import json
 import logging
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from intaglio.errors import Malformed
 from intaglio.gateway.appraisal import Appraiser
+from intaglio.gateway.live import INTAGLIO
 from intaglio.gateway.store.writer import Writer
 from intaglio.reasons import Reason
 from intaglio.types import UnixTime
@@ -35,6 +37,7 @@ class _Live:
     collateral: bytes | None
     accepted_at: UnixTime
     expires_at: UnixTime
+    protocol: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +47,19 @@ class _Change:
     reasons: tuple[str, ...]
 
 
-def review_sessions(writer: Writer, appraiser: Appraiser, at: UnixTime) -> None:
+def review_sessions(writer: Writer, appraisers: Mapping[str, Appraiser], at: UnixTime) -> None:
     """Ends, or shortens, the live sessions that were accepted under another policy and that this one would not have
-    let run so long. Raises `Unavailable` if the store fails."""
+    let run so long. `appraisers`: by protocol, because enclaves of each pin something else. Raises `Unavailable` if the
+    store fails."""
+    policy = appraisers[INTAGLIO].policy_hash
     last, seen, ended = 0, 0, 0
     while True:
-        batch = writer.submit(partial(_batch, policy=appraiser.policy_hash, at=at, last=last)).result()
+        batch = writer.submit(partial(_batch, policy=policy, at=at, last=last)).result()
         if not batch:
             break
-        changes = [change for change in (_judge(live, appraiser, at) for live in batch) if change is not None]
+        changes = [
+            change for change in (_judge(live, appraisers[live.protocol], at) for live in batch) if change is not None
+        ]
         writer.submit(partial(_store, changes=changes, at=at)).result()
         last = batch[-1].row
         ended += sum(1 for change in changes if change.reasons)
@@ -63,7 +70,7 @@ def review_sessions(writer: Writer, appraiser: Appraiser, at: UnixTime) -> None:
 
 def _batch(connection: sqlite3.Connection, policy: bytes, at: UnixTime, last: int) -> list[_Live]:
     rows = connection.execute(
-        "SELECT s.id, s.session, e.bytes, c.bytes, s.accepted_at, s.expires_at FROM sessions s"
+        "SELECT s.id, s.session, e.bytes, c.bytes, s.accepted_at, s.expires_at, s.protocol FROM sessions s"
         " JOIN evidence e ON e.hash = s.evidence LEFT JOIN collateral c ON c.digest = s.collateral"
         " WHERE s.expires_at > ? AND s.wrap_key IS NOT NULL AND s.policy != ? AND s.id > ? ORDER BY s.id LIMIT ?",
         (at, policy, last, _ROWS),

@@ -32,17 +32,20 @@ from intaglio.gateway.frames import FrameIntake
 from intaglio.gateway.hellos import HelloDesk
 from intaglio.gateway.housekeeping import EVERY, Housekeeping
 from intaglio.gateway.keystore import Keystore
-from intaglio.gateway.live import LiveSessions
+from intaglio.gateway.live import INTAGLIO, SIGMA, LiveSessions
 from intaglio.gateway.offers import OfferBook
 from intaglio.gateway.outlook import CollateralOutlook
 from intaglio.gateway.pending import PendingSessions
 from intaglio.gateway.review import review_sessions
+from intaglio.gateway.sigma import SigmaDesk
+from intaglio.gateway.sigma_key import open_sigma_key, pin_hash
 from intaglio.gateway.store.migrate import migrate
 from intaglio.gateway.store.quarantine import Quarantine
 from intaglio.gateway.store.sessions import end_simulated
 from intaglio.gateway.store.writer import Writer
 from intaglio.gateway.tokens import token_hashes
 from intaglio.gateway.vault import Vault
+from intaglio.sigma.curve import ProviderKey
 from intaglio.types import Draw, UnixTime
 
 __all__ = ["Gateway", "running", "serve", "system_clock"]
@@ -83,6 +86,7 @@ class Gateway:
             keystore = Keystore.open(settings.keystore, settings.secret, draw=draw)
             self.pin = keystore.pin
             judge = appraiser or EvidenceAppraiser.from_settings(settings, keystore.pin.hash)
+            sigma = open_sigma_key(settings.sigma_key, settings.secret) if settings.sigma_key else None
             migrate(settings.database)
         except BaseException:
             self._locks.close()
@@ -92,9 +96,9 @@ class Gateway:
         self._readers = Readers(settings.database)
         self._stop = Event()
         self._overdue = False
-        self._assemble(keystore, judge, draw)
+        self._assemble(keystore, judge, sigma, draw)
 
-    def _assemble(self, keystore: Keystore, judge: Appraiser, draw: Draw) -> None:
+    def _assemble(self, keystore: Keystore, judge: Appraiser, sigma: ProviderKey | None, draw: Draw) -> None:
         settings, writer = self.settings, self._writer
         vault = Vault(keystore, draw)
         pending = PendingSessions()
@@ -107,18 +111,21 @@ class Gateway:
         offers = OfferBook(settings, keystore, writer, judge.policy_hash, draw)
         self._housekeeping = Housekeeping(keystore, vault, offers, self._live, writer, settings.spool_window)
         desk = HelloDesk(keystore, offers, judge, writer, quarantine, pending, vault, draw)
+        # Without its key nobody knows what a stored Sigma session's enclave pins; `judge` lets measured ones go on.
+        sigma_judge = judge.pinned(pin_hash(sigma)) if sigma else judge
+        sigma_desk = SigmaDesk(sigma, sigma_judge, writer, quarantine, vault, draw) if sigma else None
         try:
             writer.start()
             self._housekeeping.open(self.clock())
             self._leave_the_lab()
-            review_sessions(writer, judge, self.clock())
+            review_sessions(writer, {INTAGLIO: judge, SIGMA: sigma_judge}, self.clock())
             offers.open(self.clock())
             hashes = token_hashes(writer, settings.token_file, self.clock())
         except BaseException:
             self.close()
             raise
         api = make_api(self._readers, hashes, self.clock, self._trouble, CollateralOutlook(settings.collateral))
-        self.app = Application(offers, desk, intake, quarantine, writer, self._executor, self.clock, api)
+        self.app = Application(offers, desk, intake, quarantine, writer, self._executor, self.clock, api, sigma_desk)
         self._keeper = Thread(target=self._keep, name="intaglio-housekeeping", daemon=True)
         self._keeper.start()
 

@@ -8,6 +8,8 @@ be bound by what they authenticate. Every point from outside is checked to lie o
 with it.
 """
 
+from typing import Self
+
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from intaglio.errors import Malformed
@@ -38,7 +40,7 @@ class KeyPair:
         """64 bytes, as it travels."""
 
     @classmethod
-    def draw(cls, draw: Draw) -> "KeyPair":
+    def draw(cls, draw: Draw) -> Self:
         # 16 bytes more than the order has: the remainder is as good as uniform (FIPS 186-5 A.2.1).
         return cls(1 + int.from_bytes(draw(48), "big") % (_ORDER - 1))
 

@@ -1,5 +1,7 @@
 """The service provider's signing key on P-256, as Intel's SDK lays it out: scalars and signatures little-endian."""
 
+from typing import Self
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -22,7 +24,7 @@ class ProviderKey(KeyPair):
     __slots__ = ()
 
     @classmethod
-    def parse(cls, data: bytes) -> "ProviderKey":
+    def parse(cls, data: bytes) -> Self:
         """32 bytes big-endian, as `private_bytes` gives them. Raises `Malformed`."""
         if len(data) != 32:
             raise Malformed("provider_key", f"need 32 bytes, found {len(data)}")

@@ -50,7 +50,8 @@ sessions = Table(
     Column("id", Integer, primary_key=True),
     Column("session", BLOB, nullable=False, unique=True),
     Column("th", BLOB, nullable=False, unique=True),
-    Column("offer", BLOB, ForeignKey("offers.hash"), nullable=False),
+    # Null where the protocol has none: Sigma.
+    Column("offer", BLOB, ForeignKey("offers.hash")),
     Column("evidence", BLOB, ForeignKey("evidence.hash"), nullable=False),
     Column("collateral", BLOB, ForeignKey("collateral.digest")),
     Column("policy", BLOB, ForeignKey("policies.hash"), nullable=False),
@@ -75,6 +76,8 @@ sessions = Table(
     Column("late", Integer, nullable=False),
     Column("replays", Integer, nullable=False),
     Column("last_at", Integer),
+    # A `live.PROTOCOLS`: whose frames it takes, and how its state is read.
+    Column("protocol", Text, nullable=False, server_default="intaglio"),
     # Housekeeping looks every minute, at the few rows that still hold keys and never at all of history.
     Index("sessions_with_keys", "expires_at", sqlite_where=text("wrap_key IS NOT NULL")),
     Index("sessions_by_wrap_key", "wrap_key", sqlite_where=text("wrap_key IS NOT NULL")),

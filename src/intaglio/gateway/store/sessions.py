@@ -22,7 +22,7 @@ class NewSession:
 
     session: SessionId
     th: bytes
-    offer: bytes
+    offer: bytes | None
     policy: bytes
     policy_text: bytes
     evidence_hash: bytes
@@ -39,7 +39,8 @@ class NewSession:
     wrap_key: int
     up_epoch: int
     up_state: bytes = field(repr=False)
-    down_state: bytes = field(repr=False)
+    down_state: bytes | None = field(repr=False)
+    protocol: str
 
 
 def known_hello(connection: sqlite3.Connection, session: SessionId) -> StoredHello | None:
@@ -56,11 +57,11 @@ def store_session(connection: sqlite3.Connection, new: NewSession) -> tuple[Stor
     """Stores a session unless its id is taken; returns what is stored now, and whether that is ours."""
     cursor = connection.execute(
         "INSERT INTO sessions (session, th, offer, evidence, collateral, policy, tee, workload, simulated, accepted_at,"
-        " expires_at, wrap_key, up_epoch, up_state, down_epoch, down_state, highest, frames, records, late, replays)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,-1,0,0,0,0) ON CONFLICT DO NOTHING",
+        " expires_at, wrap_key, up_epoch, up_state, down_epoch, down_state, highest, frames, records, late, replays,"
+        " protocol) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,-1,0,0,0,0,?) ON CONFLICT DO NOTHING",
         (new.session, new.th, new.offer, new.evidence_hash, new.collateral.digest if new.collateral else None,
          new.policy, new.tee, new.workload, int(new.simulated), new.accepted_at, new.expires_at, new.wrap_key,
-         new.up_epoch, new.up_state, new.down_state),
+         new.up_epoch, new.up_state, new.down_state, new.protocol),
     )  # fmt: skip
     ours = cursor.rowcount == 1
     if ours:
