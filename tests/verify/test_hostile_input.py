@@ -36,6 +36,7 @@ from intaglio.wire.x509 import Certificate, RevocationList, decode_crl, read_pem
 from tests.verify.conftest import judge
 
 MEGABYTE = 1 << 20
+ATTEMPTS = 5
 TIMES_THE_INPUT = 24
 """The most memory that reading may take. A list of short strings, the worst that JSON can be, takes half of it."""
 
@@ -71,11 +72,16 @@ def grows_with_its_size(make: Callable[[int], bytes], reader: Callable[[bytes], 
 
         return run
 
-    little, much = make(small), make(8 * small)
-    cost, _ = price(read(little))
-    more, peak = price(read(much))
-    assert more < 0.05 or more < 30 * cost
-    assert peak < TIMES_THE_INPUT * len(much) + MEGABYTE
+    little, much = read(make(small)), make(8 * small)
+
+    def fits() -> bool:
+        cost, _ = price(little)
+        more, peak = price(read(much))
+        assert peak < TIMES_THE_INPUT * len(much) + MEGABYTE
+        return more < 0.05 or more < 30 * cost
+
+    # A busy machine stretches one measurement or another; what grows with the square never fits.
+    assert any(fits() for _ in range(ATTEMPTS))
 
 
 def load(data: bytes) -> strict_json.Json:

@@ -181,4 +181,5 @@ def test_serials_that_hash_alike_cost_what_others_cost() -> None:
         return time.process_time() - began
 
     cost(2**61 - 2)
-    assert cost(2**61 - 1) < 20 * cost(2**61 - 2) + 0.01
+    # A busy machine stretches one measurement or another; a thousand times as long never fits.
+    assert any(cost(2**61 - 1) < 20 * cost(2**61 - 2) + 0.01 for _ in range(5))
