@@ -2,6 +2,7 @@
 
 import json as json_module
 import logging
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from intaglio.cli.console import clean, examples, line, note, table, warn
 from intaglio.cli.failure import Exit, Usage
 
 if TYPE_CHECKING:
+    from intaglio.host.connection import EnclaveConnection
     from intaglio.host.errors import HelloRejected
     from intaglio.host.relay import Receipt, Relay
 
@@ -28,12 +30,18 @@ def add_to(app: typer.Typer) -> None:
             "intaglio run meter.py -d http://127.0.0.1:8080 --lab lab --call get_size",
             "intaglio run meter.py -d http://dc.example --call 'add [1, 2]' --call 'set {\"size\": 3}'",
             "intaglio run meter.py -d http://dc.example --call get_size --every 60 --spool /var/spool/meter",
+            "intaglio run --connect vsock:16:5005 -d http://dc.example --call get_size",
+            "intaglio run --stdio 'gramine-sgx meter' -d http://dc.example --call get_size",
         )
     )(run)
 
 
 _YEAR = 366 * 86_400
 """Seconds: what is longer is a slip of the finger, and at some length no clock can wait for it."""
+
+
+_BOOT = 10.0
+"""Seconds for an enclave that was started a moment ago to listen."""
 
 
 class _LastTrouble(logging.Handler):
@@ -66,13 +74,13 @@ class Call(NamedTuple):
 
 
 def run(
-    script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="The enclave's script.")],
     data_centre: Annotated[
         str,
         typer.Option(
             "--data-centre", "-d", metavar="URL", help="Where its messages go.", envvar="INTAGLIO_DATA_CENTRE"
         ),
     ],
+    script: Annotated[Path | None, typer.Argument(metavar="SCRIPT", help="The enclave's script.")] = None,
     call: Annotated[
         list[str] | None,
         typer.Option(metavar="'NAME [ARGS]'", help="Call this; ARGS is a JSON array or object. May be repeated."),
@@ -84,6 +92,12 @@ def run(
     spool: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep messages here until they are delivered, across restarts.")
     ] = None,
+    connect: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The enclave listens here: unix:PATH or vsock:CID:PORT.")
+    ] = None,
+    stdio: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="This command is the enclave; speak over its stdio.")
+    ] = None,
     lab: Annotated[Path | None, typer.Option(metavar="DIR", help="Run on a simulated platform of this lab.")] = None,
     platform: Annotated[str, typer.Option(metavar="NAME", help="With --lab: which machine.")] = "alpha",
     trust: Annotated[
@@ -93,23 +107,22 @@ def run(
     """Launch an enclave and carry its messages.
 
     This is the application in the middle: it sees every byte and can read none of them, which is why it prints sizes
-    and not values. Without --lab the enclave needs a real TEE. Without --call the names that can be called are listed.
+    and not values. SCRIPT launches an enclave here; without --lab that needs a real TEE. For one in an image of its own
+    say with --connect where it listens, or with --stdio what starts it. Without --call the names that can be called are
+    listed.
 
     Exit status: 0 if everything was stored by the data centre or waits in the spool, 1 if anything was refused.
     """
     from intaglio.errors import Unavailable  # noqa: PLC0415
-    from intaglio.host import EnclaveRefused, HelloRejected, Relay, launch  # noqa: PLC0415
+    from intaglio.host import EnclaveRefused, HelloRejected, Relay  # noqa: PLC0415
 
     # What the relay logs about a rejection is what this command says of it, with the reasons' texts.
     logging.getLogger("intaglio.host.courier").setLevel(logging.ERROR)
     calls = [parse_call(text) for text in call or []]
-    if not script.is_file():
-        raise Usage(f"{script}: no such file")
     check_url(data_centre)
     if spool is not None and spool.exists() and not spool.is_dir():
         raise Usage(f"{spool}: not a folder; a spool is one")
-    command = None if lab is None else simulated(lab, platform, trust or [])
-    with _LastTrouble() as trouble, launch(script, command=command) as enclave:
+    with _LastTrouble() as trouble, _enclave(script, connect, stdio, lab, platform, trust or []) as enclave:
         callable_names = enclave.calls()
         if not calls:
             table(("CALLS",), [(name,) for name in callable_names])
@@ -136,6 +149,38 @@ def run(
             warn(f"because: {trouble.said}")
     if refused:
         raise typer.Exit(Exit.FAILED)
+
+
+def _enclave(
+    script: Path | None, address: str | None, stdio: str | None, lab: Path | None, platform: str, trust: list[Path]
+) -> "EnclaveConnection":
+    """The enclave that the options name: exactly one way to it. Raises `Usage`, `Unavailable` where
+    nobody listens, and OSError where it can't be started."""
+    from intaglio.errors import Malformed, Unavailable  # noqa: PLC0415
+    from intaglio.host import connect, launch  # noqa: PLC0415
+
+    if sum(way is not None for way in (script, address, stdio)) != 1:
+        raise Usage("need one of SCRIPT, --connect and --stdio")
+    if script is not None:
+        if not script.is_file():
+            raise Usage(f"{script}: no such file")
+        return launch(script, command=None if lab is None else simulated(lab, platform, trust))
+    if lab is not None:
+        raise Usage("--lab simulates a machine for SCRIPT; it has no part in an enclave that runs elsewhere")
+    if address is not None:
+        try:
+            return connect(address, wait=_BOOT)
+        except Malformed as error:
+            raise Usage(f"--connect: {error}") from error
+        except OSError as error:
+            raise Unavailable(f"{address}: no enclave there ({(error.strerror or str(error)).lower()})") from error
+    try:
+        command = shlex.split(stdio or "")
+    except ValueError as error:
+        raise Usage(f"--stdio: {error}") from error
+    if not command:
+        raise Usage("--stdio: need a command")
+    return launch(command[0], command=command, stdio=True)
 
 
 def parse_call(text: str) -> Call:

@@ -1,12 +1,11 @@
-"""The enclave's end of the pipe to its host: length-bounded messages on a stream socket.
+"""The enclave's end of the pipe to its host: length-bounded messages on a stream.
 
 Each message is a length (u32, big-endian, 1 to 16 MiB) and that many bytes of CBOR. The host may send anything; a
 length out of bounds or a cut message ends the pipe, and with it the enclave.
 """
 
-import socket
-
 from intaglio.enclave import values
+from intaglio.enclave.transport import Stream
 from intaglio.enclave.values import Plain
 from intaglio.errors import RemoteProtocolError
 
@@ -19,7 +18,7 @@ MAX_MESSAGE = 16 * 1024 * 1024
 class Pipe:
     """Messages over `stream`, which stays the caller's to close."""
 
-    def __init__(self, stream: socket.socket) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
 
     def receive(self) -> bytes | None:

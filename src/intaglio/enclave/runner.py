@@ -5,7 +5,10 @@ import argparse
 import ctypes
 import os
 import socket
-from pathlib import Path
+
+from intaglio.enclave.transport import MakeSocket, Stream, accept, kernel_socket
+from intaglio.errors import Malformed
+from intaglio.wire.address import Address, parse_address
 
 __all__ = ["abandoned", "add_pipe_options", "connect", "make_undumpable"]
 
@@ -13,25 +16,26 @@ _PR_SET_DUMPABLE = 4
 
 
 def add_pipe_options(parser: argparse.ArgumentParser) -> None:
-    """`--fd` and `--socket`, one of which must be given."""
+    """`--fd`, `--socket` and `--listen`, one of which must be given."""
     pipe = parser.add_mutually_exclusive_group(required=True)
     pipe.add_argument("--fd", type=int, help="a connected stream socket that this process inherits")
-    pipe.add_argument("--socket", type=Path, help="listen here for one connection")
+    pipe.add_argument("--socket", metavar="PATH", help="the same as --listen unix:PATH")
+    pipe.add_argument("--listen", type=_address, metavar="ADDRESS",
+                      help="one connection at unix:PATH or vsock:CID:PORT (CID may be any), or stdio")  # fmt: skip
 
 
-def connect(options: argparse.Namespace) -> socket.socket:
-    """The connected socket that was inherited, or the first connection to a Unix socket at the given path."""
+def connect(options: argparse.Namespace, make: MakeSocket = kernel_socket) -> Stream:
+    """The connected socket that was inherited, or the first connection to the address. Raises OSError."""
     if options.fd is not None:
         return socket.socket(fileno=options.fd)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(options.socket))
-        try:
-            options.socket.chmod(0o600)
-            listener.listen(1)
-            connection, _ = listener.accept()
-        finally:
-            options.socket.unlink(missing_ok=True)
-    return connection
+    return accept(options.listen or parse_address(f"unix:{options.socket}"), make)
+
+
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except Malformed as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def abandoned(fd: int | None) -> bool:

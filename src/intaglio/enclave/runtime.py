@@ -5,7 +5,6 @@ One process, one script, one host, one request after another: a call that hangs 
 """
 
 import os
-import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from intaglio.attest.base import Attester
 from intaglio.enclave.loading import ScriptFailed, loaded
 from intaglio.enclave.pipe import Pipe
 from intaglio.enclave.serving import Service
+from intaglio.enclave.transport import Stream
 from intaglio.errors import RemoteProtocolError
 
 __all__ = ["EXIT_FAULT", "EXIT_HOST", "EXIT_OK", "EXIT_SCRIPT", "run"]
@@ -30,7 +30,7 @@ EXIT_HOST = 76
 """The host broke the pipe's rules (EX_PROTOCOL)."""
 
 
-def run(script: Path, attester: Attester, stream: socket.socket) -> int:
+def run(script: Path, attester: Attester, stream: Stream) -> int:
     """Serves `stream` until its end and gives the process's exit status. `stream` is closed then.
 
     What goes wrong is said in one line on stderr, which the host reads: no text of the script's own errors.

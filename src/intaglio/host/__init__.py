@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from intaglio.host.aio import AsyncRelay
+    from intaglio.host.connection import EnclaveConnection, connect
     from intaglio.host.errors import EnclaveDied, EnclaveRefused, EnclaveTimeout, HelloRejected, SpoolFull
     from intaglio.host.process import EnclaveProcess, launch
     from intaglio.host.relay import Receipt, Relay
 
 __all__ = [
     "AsyncRelay",
+    "EnclaveConnection",
     "EnclaveDied",
     "EnclaveProcess",
     "EnclaveRefused",
@@ -21,12 +23,15 @@ __all__ = [
     "Receipt",
     "Relay",
     "SpoolFull",
+    "connect",
     "launch",
 ]
 
 _HOMES = {
     "AsyncRelay": "aio",
+    "EnclaveConnection": "connection",
     "EnclaveProcess": "process",
+    "connect": "connection",
     "launch": "process",
     "Receipt": "relay",
     "Relay": "relay",
