@@ -1,7 +1,7 @@
 """Quote verification beside dcap-qvl and beside what the signatures alone cost, interleaved in one run.
 
-    python -m benchmarks.verify            a table
-    python -m benchmarks.verify --json     one object; times in milliseconds
+    python -m benchmarks.verify            tables, of an SGX quote and of a TDX quote
+    python -m benchmarks.verify --json     one object, with `sgx` and `tdx`; times in milliseconds
 
 New: collateral and CAs known, nothing known of the platform (3 signatures: certificate, QE report, quote). Seen: an
 earlier quote of the same platform was verified (1: quote). New key: the platform was seen, its quoting enclave has
@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from intaglio.sim.draft import Draft
 from intaglio.sim.measure import Image, TrustedFile
+from intaglio.sim.td import TdDraft
 from intaglio.sim.world import Lab
 from intaglio.types import UnixTime
 from intaglio.verify.dcap import DcapVerifier
@@ -33,8 +34,11 @@ from intaglio.verify.roots import Roots
 from intaglio.wire.collateral import DcapCollateral
 from tests.conftest import VECTORS
 
-CASE = "teepot-quote-00606a000000-22c0df--2025-06-20-v3ev18"
-"""A production enclave on a scalable platform, TCB info of version 3, both verifiers agree on it."""
+CASES = {
+    "sgx": "teepot-quote-00606a000000-22c0df--2025-06-20-v3ev18",
+    "tdx": "phala-tdx_quote-b0c06f000000-f1c850--2025-07-04-v3ev17",
+}
+"""In production mode, on scalable platforms, TCB info of version 3; both verifiers agree on them."""
 
 ROUNDS = 60
 PER_ROUND = 40
@@ -65,20 +69,24 @@ class Subject:
 def main() -> None:
     parser = argparse.ArgumentParser(description="quote verification, side by side")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    found = measure(subject())
+    found = {tee: measure(subject(tee)) for tee in CASES}
     if parser.parse_args().json:
         print(json.dumps(found))
-    else:
-        show(found)
+        return
+    for table in found.values():
+        show(table)
+        print()
 
 
-def subject() -> Subject:
+def subject(tee: str = "sgx") -> Subject:
     """A real quote where the vectors are at hand, otherwise one of the simulator."""
-    case = VECTORS / "sgx" / CASE
+    case = VECTORS / tee / CASES[tee]
     if (case / "quote.bin").is_file():
         return _recorded(case)
     now = UnixTime(int(time.time()))
-    evidence = Draft.of(Lab.create(None, now), Image((TrustedFile("meter.py", b"100"),)), now).build()
+    lab = Lab.create(None, now)
+    image = Image((TrustedFile("meter.py", b"100"),))
+    evidence = (TdDraft.of(lab, now) if tee == "tdx" else Draft.of(lab, image, now)).build()
     return Subject("simulated platform", evidence.quote, evidence.collateral, evidence.at, evidence.root)
 
 
