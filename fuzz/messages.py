@@ -11,6 +11,7 @@ from fuzz.target import expect, read, target
 from intaglio.session.offers import read_offer
 from intaglio.types import Direction, SessionId
 from intaglio.wire import cbor
+from intaglio.wire.address import parse_address
 from intaglio.wire.cbor_keys import check_keys
 from intaglio.wire.collateral_bundle import Bundle, Entry, SignedBundle
 from intaglio.wire.content import (
@@ -264,3 +265,11 @@ def local_message_2(data: bytes) -> None:
 def local_message_3(data: bytes) -> None:
     """Either the third message of local attestation whose encoding is these bytes, or Malformed."""
     _one_spelling(Message3.parse, data)
+
+
+@target(lambda: [b"unix:/run/enclave.sock", b"vsock:any:5000", b"vsock:16:7", b"stdio"])
+def address(data: bytes) -> None:
+    """Either an address that reads the same after it was written, or Malformed."""
+    text = data.decode("utf-8", "surrogateescape")
+    found = read(lambda _: parse_address(text), data)
+    expect(found is None or parse_address(str(found)) == found, "an address survives its text")
