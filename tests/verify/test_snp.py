@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from intaglio.errors import Rejected
 from intaglio.reasons import Reason
 from intaglio.sim.amd_pki import AmdAuthority
 from intaglio.sim.faults import SNP_FAULTS, SnpFault
@@ -16,11 +17,15 @@ from intaglio.verify import snp
 from intaglio.verify.ledger import Ledger, Step
 from intaglio.verify.policy import Policy
 from intaglio.verify.roots import Roots
+from intaglio.verify.signature import issuer_key
 from intaglio.verify.snp import PROCEDURE, SnpVerifier
+from intaglio.verify.vek import _check_crl, _check_revocation
 from intaglio.verify.verdict import Decision, Outcome, Verdict
 from intaglio.wire.collateral import DcapCollateral
+from intaglio.wire.serials import Serials
 from intaglio.wire.snp import SnpReport
 from intaglio.wire.snp_fields import GuestPolicy, Product
+from intaglio.wire.x509 import Certificate, RevocationList, SignatureAlgorithm
 from tests.conftest import ROOT
 from tests.feeding import feed_garbage
 from tests.verify.conftest import NOON, REPORT_DATA
@@ -273,6 +278,40 @@ def test_a_laboratory_is_trusted_only_where_its_root_is(draft: SnpDraft) -> None
     verdict = SnpVerifier(Roots.production()).verify(evidence.report, evidence.collateral, NOON)
     assert verdict.reasons == (Reason.ROOT_UNTRUSTED,)
     assert not verdict.simulated
+
+
+@pytest.mark.parametrize("office", ["ca", "signs_certificates", "signs_crls"])
+def test_a_leaf_holds_no_office(draft: SnpDraft, office: str) -> None:
+    draft.vek = replace(draft.vek, **{office: True})
+    verdict = judge(draft.build())
+    assert (verdict.genuine, verdict.reasons) == (False, (Reason.CERTIFICATE_CONSTRAINTS,))
+
+
+def test_the_serial_number_of_every_chip_revokes_none(draft: SnpDraft) -> None:
+    """A list could name 0, or promise no next one; no tool makes such lists, so they are made of an honest one."""
+    evidence = draft.build()
+    crl = RevocationList.parse(evidence.collateral.crl)
+    ders = (evidence.collateral.vek, evidence.collateral.ask, evidence.collateral.ark)
+    leaf, ask, ark = (Certificate.parse(each, serial_zero=True) for each in ders)
+    _check_revocation((leaf, ask, ark), replace(crl, revoked=Serials((0,))))
+    with pytest.raises(Rejected, match="CERTIFICATE_REVOKED"):
+        _check_revocation((leaf, ask, ark), replace(crl, revoked=Serials((0, ask.serial))))
+    key = issuer_key(ark, SignatureAlgorithm.RSA_PSS_SHA384, Reason.CERTIFICATE_CHAIN)
+    _check_crl(crl, ark, key)
+    with pytest.raises(Rejected, match="COLLATERAL_MALFORMED"):
+        _check_crl(replace(crl, next_update=None), ark, key)
+
+
+def test_strangers_leave_nothing_behind(draft: SnpDraft) -> None:
+    """Their authorities bear AMD's names, so only the pinned key keeps them out of the memory."""
+    evidence, stranger = draft.build(), SnpDraft.of(AmdAuthority.create(NOON, bits=2048), NOON).build()
+    verifier = SnpVerifier(Roots.lab(evidence.root))
+    for _ in range(2):
+        assert verifier.verify(stranger.report, stranger.collateral, NOON).reasons == (Reason.ROOT_UNTRUSTED,)
+    known = verifier._authorities
+    assert (len(verifier._veks), len(known.keys), len(known.certificates)) == (0, 0, 0)
+    assert verifier.verify(evidence.report, evidence.collateral, NOON).genuine is True
+    assert (len(verifier._veks), len(known.keys), len(known.certificates)) == (1, 1, 2)
 
 
 def test_two_threads_share_a_verifier(draft: SnpDraft, monkeypatch: pytest.MonkeyPatch) -> None:

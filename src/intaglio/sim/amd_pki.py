@@ -159,7 +159,7 @@ def _profile(
     plan: AmdPlan, public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 ) -> Iterable[tuple[x509.ExtensionType, bool]]:
     """Authorities have the usual extensions, the keys of reports have AMD's and nothing else."""
-    if plan.ca or plan.signs_certificates:
+    if plan.ca or plan.signs_certificates or plan.signs_crls:
         usage = x509.KeyUsage(
             False, False, False, False, False, plan.signs_certificates, plan.signs_crls, False, False
         )  # fmt: skip
