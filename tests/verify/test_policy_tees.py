@@ -262,7 +262,8 @@ def test_the_pin_in_a_field(subject: Subject, pin: str, body: dict[str, Any]) ->
         (SNP, {"min_tcb": "{ bl = 4, tee = 0, snp = 256, ucode = 213 }"}, "min_tcb.snp: expected a number"),
         (SNP, {"platform_info": "{ smt = true }"}, "platform_info.smt: unknown key"),
         (SNP, {"platform_info": "{ smt_en = 1 }"}, "platform_info.smt_en: expected true or false"),
-        (SNP, {"min_version": '"1"'}, "min_version: expected a version"),
+        *((SNP, {"min_version": each}, "min_version: expected a version")
+          for each in ('"1"', '"1.55.21"', '"1.256"', '"1.-1"', '"a.b"', '"1.\u0663"', '""', "1.55")),
         (SNP, {"signing_key": '"VCEK"'}, "signing_key: expected"),
         (SNP, {"products": '["Rome"]'}, "products: expected"),
         (SNP, {"require_crl": "false"}, "require_crl: expected true"),
