@@ -245,6 +245,8 @@ def test_the_pin_in_a_field(subject: Subject, pin: str, body: dict[str, Any]) ->
         (TDX, {"pin": '"mrowner"', "mr_owner": f'"{"00" * 48}"'}, "mr_owner: with pin"),
         (TDX, {**LOOSE, "dangerous_unpinned": None}, "pin: a table for anything that this firmware boots needs"),
         (TDX, {"rtmr1": None}, "rtmr1: missing (or dangerous_any_rtmr"),
+        *((TDX, {**FREE, key: None}, "pin: a table for anything that this firmware boots needs")
+          for key in ("rtmr1", "rtmr2")),
         (TDX, {"dangerous_any_rtmr": "true"}, "dangerous_any_rtmr: rtmr0, rtmr1 and rtmr2 are all named"),
         (TDX, {"mr_td": None}, "mr_td: missing"),
         (TDX, {"perfmon": "true"}, "perfmon: expected false or 'any'"),
@@ -275,7 +277,8 @@ def test_the_pin_in_a_field(subject: Subject, pin: str, body: dict[str, Any]) ->
         (NITRO, {"pcr0": None, **_pcr(pcr8=0)}, "pcr8: all zero is what an image has that nobody signed"),
         (NITRO, {"pcr32": OTHER}, "pcr32: unknown key"), (NITRO, {"pin": '"pcr:8"'}, "pin: expected"),
         (NITRO, {"pcr0": f'["{"00" * 32}"]'}, "pcr0: expected 48 bytes"),
-        (NITRO, {"platforms": '["0abc"]'}, "platforms: expected an instance id"),
+        *((NITRO, {"platforms": f"[{each}]"}, "platforms: expected an instance id")
+          for each in ('"0abc"', "5", '"i-0\\n"', f'"i-{"0" * 255}"')),
         (NITRO, {"platforms": "5"}, "platforms: expected 'any' or a list"),
         (SNP, {"platforms": "[]"}, "platforms: expected 'any' or a list"),
         *((SNP, {"platforms": f"[{each}]"}, "platforms: expected 64 bytes")

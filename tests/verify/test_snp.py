@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -185,6 +186,13 @@ def product_without_stepping(draft: SnpDraft) -> None:
     draft.endorse(product_name="Milan")
 
 
+def test_a_provider_signs_where_the_chips_key_is_masked(amd: AmdAuthority) -> None:
+    """Check S3: MASK_CHIP_KEY says that the VCEK does not sign, and a VLEK is there for that."""
+    made = SnpDraft.of(amd, NOON, kind="vlek")
+    made.report = replace(made.report, flags=made.report.flags | 2)
+    assert judge(made.build()).genuine is True
+
+
 @pytest.mark.parametrize(
     "change", [without_list, masked_chip_id, debug, requested_by_the_host, older_reported_tcb, product_without_stepping]
 )
@@ -282,7 +290,8 @@ def test_a_laboratory_is_trusted_only_where_its_root_is(draft: SnpDraft) -> None
 
 @pytest.mark.parametrize("office", ["ca", "signs_certificates", "signs_crls"])
 def test_a_leaf_holds_no_office(draft: SnpDraft, office: str) -> None:
-    draft.vek = replace(draft.vek, **{office: True})
+    change: dict[str, Any] = {office: True}
+    draft.vek = replace(draft.vek, **change)
     verdict = judge(draft.build())
     assert (verdict.genuine, verdict.reasons) == (False, (Reason.CERTIFICATE_CONSTRAINTS,))
 

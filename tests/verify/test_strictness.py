@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -23,6 +23,7 @@ from intaglio.verify.verdict import Outcome, TcbStatus, Verdict
 from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.dcap import Quote
 from intaglio.wire.pck import PckExtension
+from intaglio.wire.sgx import AttributeFlag, Attributes
 from tests.verify.conftest import IMAGE, NOON, REPORT_DATA, judge
 
 
@@ -170,6 +171,25 @@ def test_miscselect_is_big_endian_text(draft: Draft, text: str, genuine: bool) -
     assert verdict.reasons == (() if genuine else (Reason.QE_IDENTITY_MISMATCH,))
 
 
+@pytest.mark.parametrize(
+    ("more", "mask", "genuine"),
+    [
+        (AttributeFlag.AEX_NOTIFY, "ff" * 16, False),
+        (AttributeFlag.AEX_NOTIFY, "fb" + "f8" + "ff" * 14, True),
+        (AttributeFlag.DEBUG, "ff" * 16, False),
+        (AttributeFlag.DEBUG, "fd" + "ff" * 15, False),
+    ],
+)
+def test_attributes_of_the_quoting_enclave(draft: Draft, more: AttributeFlag, mask: str, genuine: bool) -> None:
+    """Check 24: what the mask covers counts, and the debug bit whether it does or not."""
+    attributes = draft.qe_report.attributes
+    covered = bytes(map(int.__and__, attributes.encode(), bytes.fromhex(mask)))
+    draft.qe_identity.content |= {"attributes": covered.hex(), "attributesMask": mask}
+    draft.qe_report = replace(draft.qe_report, attributes=Attributes(attributes.flags | more, attributes.xfrm))
+    verdict = judge(draft.build())
+    assert (verdict.genuine, verdict.reasons) == (genuine, () if genuine else (Reason.QE_IDENTITY_MISMATCH,))
+
+
 # -- what must not pass
 # -------------------------------------------------------------------------------------------------
 
@@ -225,6 +245,18 @@ def test_collateral_comes_with_its_signer_and_the_root_and_nothing_else(draft: D
     for field in ("tcb_info_issuer_chain", "qe_identity_issuer_chain"):
         verdict = judge(replace(evidence, collateral=replace(evidence.collateral, **{field: odd})))
         assert (verdict.genuine, verdict.reasons[0]) == (False, Reason.COLLATERAL_SIGNER)
+
+
+@pytest.mark.parametrize("which", ["root_crl", "pck_crl"])
+def test_a_list_of_some_certificates_only_is_no_list(draft: Draft, lab: Lab, which: str) -> None:
+    """Check 14: an authority may sign lists of a part of what it issued, and they say so in a critical extension."""
+    issuer = lab.authority.root if which == "root_crl" else draft.issuer
+    part = x509.IssuingDistributionPoint(None, None, True, False, None, False, False)
+    begin = datetime.fromtimestamp(NOON - DAY, UTC)
+    builder = x509.CertificateRevocationListBuilder(issuer.certificate.subject, begin, begin + timedelta(days=30))
+    for number, signed in enumerate((builder, builder.add_extension(part, critical=True))):
+        setattr(draft, which, signed.sign(issuer.key, SHA256()).public_bytes(Encoding.DER))
+        assert judge(draft.build()).reasons == (Reason.COLLATERAL_MALFORMED,) * number
 
 
 def test_a_corrupted_root_certificate_is_named_before_anything_else(draft: Draft) -> None:
