@@ -233,7 +233,26 @@ def test_nobody_there() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://host/", "file:///etc/passwd", "https://", "host:8081", "http://user:word@host/", "http://host/?x=1", ""],
+    [
+        "ftp://host/",
+        "file:///etc/passwd",
+        "https://",
+        "host:8081",
+        "http://user:word@host/",
+        "http://host/?x=1",
+        "",
+        "http://a..b",
+        "http://" + "a" * 64,
+        "http://a b/",
+        "http://a\nb/",
+        "http://host/é",
+        "http://hóst",
+        "http://[::1",
+        "http://host:99999",
+        "http://host:0",
+        "http://host:x",
+        "http://host/a b",
+    ],
 )
 def test_only_plain_http_and_https(url: str) -> None:
     with pytest.raises(ValueError, match="not http"):

@@ -5,6 +5,7 @@ Everything that the world can do to a request becomes `Unavailable` with its cau
 that came and are nonsense.
 """
 
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ __all__ = ["MAX_BODY", "Absent", "Busy", "Endpoint", "Response"]
 MAX_BODY = 4 << 20
 """A CRL of 20,000 entries is 0.8 MB, the largest TCB info 0.1 MB; five times the largest."""
 _CHUNK = 64 << 10
+_PRINTABLE = re.compile(r"[!-~]+")
 _RETRY_LEAST, _RETRY_MOST = 1, 24 * 3600
 """A server's Retry-After is believed within these seconds."""
 _RETRY_DEFAULT = 30
@@ -66,9 +68,10 @@ class Endpoint:
     @classmethod
     def parse(cls, url: str, timeout: float) -> Self:
         """Raises `ValueError` for anything but http(s)://host[:port][/path]."""
-        parts: SplitResult = urlsplit(url)
+        parts = _split(url)
         if (
-            parts.scheme not in ("http", "https")
+            parts is None
+            or parts.scheme not in ("http", "https")
             or not parts.hostname
             or parts.username
             or parts.query
@@ -136,6 +139,20 @@ class Endpoint:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = f":{self.port}" if self.port is not None else ""
         return f"{self.scheme}://{host}{port}{self.path}{target}"
+
+
+def _split(url: str) -> SplitResult | None:
+    """None for what no request can be sent to: what is no address is an error of whoever configured it, and must not
+    be one of the first hello."""
+    if not _PRINTABLE.fullmatch(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")  # as the resolver does, which fails otherwise
+        usable = parts.port is None or parts.port
+    except ValueError:
+        return None
+    return parts if usable else None
 
 
 def _hang_up(connection: HTTPConnection) -> None:
