@@ -2,12 +2,14 @@
 
 import errno
 import socket
+import tracemalloc
 from pathlib import Path
 
 import pytest
 import typer
 
 from intaglio.cli.failure import Usage
+from intaglio.cli.reading import dearmoured
 from intaglio.cli.run import parse_call
 from tests.cli.conftest import Ran, run
 from tests.cli.test_service import service
@@ -149,3 +151,14 @@ def test_a_certificate_is_not_decoded_as_base64(tmp_path: Path) -> None:
     ran = run("verify", pem)
     assert ran.status == 1
     assert "(raw, " in ran.out
+
+
+def test_much_hexadecimal_is_read_in_memory_of_its_size() -> None:
+    text = b"ab" * (1 << 20)
+    tracemalloc.start()
+    try:
+        assert dearmoured(text) == (b"\xab" * (1 << 20), "hexadecimal")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * len(text)
