@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, whatever fails while they are written."""
 
 import errno
+import fcntl
 import os
 import stat
 import tempfile
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from intaglio.files import create_private, remove_leftovers, replace_private
+from intaglio.files import create_private, exclusive, remove_leftovers, replace_private
 
 Write = Callable[[Path, bytes], None]
 BOTH = pytest.mark.parametrize("write", [create_private, replace_private])
@@ -158,3 +159,15 @@ def test_what_a_crash_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     remove_leftovers(tmp_path, "keystore")
     assert not Path(left).exists()
     assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+def test_a_folder_is_one_processs_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    with exclusive(folder):
+        descriptor = os.open(folder / ".lock", os.O_RDWR)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(descriptor)
+    assert mode(folder) == 0o700
+    assert mode(folder / ".lock") == 0o600

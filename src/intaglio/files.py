@@ -3,12 +3,16 @@
 Never loaded in an enclave, which has no disk that it could trust.
 """
 
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["create_private", "remove_leftovers", "replace_private", "sync_folder"]
+__all__ = ["create_private", "exclusive", "remove_leftovers", "replace_private", "sync_folder"]
 
+_LOCK = ".lock"
 _RANDOM = 8
 """Characters that `tempfile.mkstemp` puts at the end of a name."""
 
@@ -46,6 +50,19 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
     a lock that keeps every other writer away: what is being written looks the same."""
     for leftover in folder.glob(f".{name}.{'?' * _RANDOM}"):
         leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Keeps every other process and thread that asks for the same out, for as long as it takes to look at what lies in
+    `folder` and to replace it; makes the folder. Whoever dies lets go of it. Not to be nested. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

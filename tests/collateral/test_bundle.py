@@ -9,7 +9,8 @@ import pytest
 
 from intaglio.collateral.bundle import export_bundle, import_bundle, open_bundle, seal_bundle
 from intaglio.collateral.cache import CachedSource
-from intaglio.collateral.folder import EntryFolder
+from intaglio.collateral.folder import EntryFolder, Kept
+from intaglio.collateral.freshness import Forecast
 from intaglio.collateral.rollbacks import noted_rollbacks
 from intaglio.collateral.sequences import Sequences
 from intaglio.errors import Malformed, Rejected
@@ -175,7 +176,7 @@ def test_nothing_is_exported_that_nobody_would_import(entry: Entry, tmp_path: Pa
     with pytest.raises(Rejected) as refused:
         export_bundle([entry], signer_of(uses=KeyUse.OFFER), pin_of(), tmp_path, NOON)
     assert refused.value.reason is Reason.COLLATERAL_BUNDLE_SIGNATURE
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
 
 
 @pytest.mark.parametrize(
@@ -200,3 +201,31 @@ def test_rollbacks_are_noted_and_bounded(lab: Lab, tmp_path: Path, monkeypatch: 
     noted = noted_rollbacks(tmp_path)
     assert len(noted) == 6
     assert noted[-1]["at"] == NOON + 4
+
+
+def test_two_imports_at_once_leave_the_newer_one(
+    lab: Lab, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer, keep = entry_of(lab, UnixTime(NOON + 5 * DAY)), EntryFolder.keep
+
+    def overtaken(folder: EntryFolder, offer: Forecast) -> Kept:
+        monkeypatch.setattr(EntryFolder, "keep", keep)
+        import_bundle(seal_bundle(bundle_of(newer, sequence=8), signer_of()), pin_of(), tmp_path, NOON)
+        return keep(folder, offer)
+
+    monkeypatch.setattr(EntryFolder, "keep", overtaken)
+    with pytest.raises(Rejected) as refused:
+        import_bundle(seal_bundle(bundle_of(entry, sequence=7), signer_of()), pin_of(), tmp_path, NOON)
+    assert refused.value.reason is Reason.COLLATERAL_BUNDLE_OLD
+    assert Sequences.open(tmp_path).imports[pin_of().hash][0] == 8
+    assert [each.collateral for each in EntryFolder(tmp_path).entries()] == [newer.collateral]
+
+
+def test_a_broken_file_in_the_store_stops_no_import(entry: Entry, tmp_path: Path) -> None:
+    import_bundle(seal_bundle(bundle_of(entry), signer_of()), pin_of(), tmp_path, NOON)
+    (path,) = tmp_path.glob("*.collateral")
+    assert isinstance(entry.collateral, DcapCollateral)
+    path.write_bytes(replace(entry, collateral=replace(entry.collateral, tcb_info=b"{}")).encode())
+    imported = import_bundle(seal_bundle(bundle_of(entry), signer_of()), pin_of(), tmp_path, NOON)
+    assert imported.taken == (entry,)
+    assert [each.collateral for each in EntryFolder(tmp_path).entries()] == [entry.collateral]

@@ -80,7 +80,7 @@ def test_survives_a_restart(kit: Kit) -> None:
     kit.restart()
     assert kit.get() == first
     assert kit.service.fetches == 1
-    assert [path.name for path in kit.folder.iterdir()] == [f"sgx-{DEFAULT_FMSPC}-platform-standard.collateral"]
+    assert [path.name for path in kit.folder.glob("[!.]*")] == [f"sgx-{DEFAULT_FMSPC}-platform-standard.collateral"]
 
 
 @pytest.mark.parametrize("failure", [Unavailable("down", retry_after=9), Malformed("tcbInfo", "nonsense")])
@@ -180,7 +180,7 @@ def test_what_was_forged_is_forgotten(kit: Kit) -> None:
     kit.get()
     kit.service.now = NOON
     kit.source.forget(REQUEST)
-    assert not list(kit.folder.iterdir())
+    assert not list(kit.folder.glob("*.collateral"))
     with pytest.raises(Unavailable, match="refused by the verifier"):
         kit.get(NOON + RETRY_SECONDS - 1)
     assert kit.service.fetches == 1
@@ -191,7 +191,7 @@ def test_what_was_forged_is_forgotten(kit: Kit) -> None:
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff" * 100, b"[" * 100_000])
 def test_a_broken_file_is_fetched_again(kit: Kit, content: bytes) -> None:
     first = kit.get()
-    path = next(kit.folder.iterdir())
+    path = next(kit.folder.glob("*.collateral"))
     path.write_bytes(content)
     kit.restart()
     assert freshness(kit.get()) == freshness(first)
@@ -217,3 +217,20 @@ def test_many_threads_make_one_fetch(kit: Kit) -> None:
         thread.join()
     assert kit.service.fetches == 1
     assert all(each is got[0] for each in got)
+
+
+def test_what_another_process_kept_meanwhile_is_not_overwritten(kit: Kit) -> None:
+    """The question to a service takes seconds, in which another process may import or fetch something newer."""
+    newer = Service(kit.service.lab, UnixTime(NOON + 2 * DAY))
+
+    class Slow(Service):
+        def fetch(self, request: CollateralRequest, held: object, at: UnixTime) -> Collateral:
+            CachedSource((newer,), kit.folder).get(REQUEST, NOON)
+            return super().fetch(request, held, at)
+
+    source = CachedSource((Slow(kit.service.lab),), kit.folder, kit.rollbacks.append)
+    expected = newer.collateral(REQUEST.fmspc, REQUEST.ca)
+    assert freshness(source.get(REQUEST, NOON)) == freshness(expected)
+    kit.restart()
+    assert freshness(kit.get()) == freshness(expected)
+    assert {each.what for each in kit.rollbacks} == {"tcb_info", "qe_identity", "root_ca_crl", "pck_crl"}

@@ -113,7 +113,7 @@ def test_an_unchanged_set_is_not_written_again(lab: Lab, tmp_path: Path) -> None
     service.collateral = lambda *_: fixed  # type: ignore[method-assign]
     source = CachedSource((service,), tmp_path)
     first = source.get(REQUEST, NOON)
-    path = next(tmp_path.iterdir())
+    path = next(tmp_path.glob("*.collateral"))
     written = path.stat().st_mtime_ns
     assert source.get(REQUEST, UnixTime(refresh_time(first))) is first
     assert service.fetches == 2
@@ -134,7 +134,7 @@ def test_an_entry_under_another_name_is_not_used(lab: Lab, tmp_path: Path) -> No
     service = Service(lab)
     CachedSource((service,), tmp_path).get(REQUEST, NOON)
     early = replace(REQUEST, update=TcbUpdate.EARLY)
-    path = next(tmp_path.iterdir())
+    path = next(tmp_path.glob("*.collateral"))
     path.rename(tmp_path / f"{early.key}.collateral")
     CachedSource((service,), tmp_path).get(early, NOON)
     assert service.fetches == 2

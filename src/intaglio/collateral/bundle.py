@@ -9,10 +9,11 @@ from pathlib import Path
 
 from intaglio.collateral.folder import EntryFolder
 from intaglio.collateral.freshness import forecast
-from intaglio.collateral.rollbacks import Rollback, note_rollbacks, rollbacks
+from intaglio.collateral.rollbacks import Rollback, note_rollbacks
 from intaglio.collateral.sequences import Sequences
 from intaglio.collateral.source import fits
 from intaglio.errors import Malformed, Rejected
+from intaglio.files import exclusive
 from intaglio.reasons import Reason
 from intaglio.session.signing import Signer, trusted_keys, verify_by
 from intaglio.types import UnixTime
@@ -52,11 +53,12 @@ def export_bundle(
 ) -> tuple[Bundle, bytes]:
     """Signs what was chosen, under a sequence number above every earlier one. Raises `Malformed` (the numbers in
     `folder` can't be read), `Rejected` (nobody would import it: the key is not certified for bundles), OSError."""
-    sequences = Sequences.open(folder)
-    bundle = Bundle.of(pin.audience, at, sequences.next_export(pin.hash, at), entries)
-    data = seal_bundle(bundle, signer)
-    open_bundle(data, pin)
-    sequences.exported(pin.hash, bundle.sequence).save()
+    with exclusive(folder):
+        sequences = Sequences.open(folder)
+        bundle = Bundle.of(pin.audience, at, sequences.next_export(pin.hash, at), entries)
+        data = seal_bundle(bundle, signer)
+        open_bundle(data, pin)
+        sequences.exported(pin.hash, bundle.sequence).save()
     return bundle, data
 
 
@@ -76,26 +78,20 @@ def import_bundle(data: bytes, pin: Pin, folder: Path, at: UnixTime) -> Imported
     OSError (a part may be there; importing again completes it)."""
     bundle = open_bundle(data, pin)
     digest = hashlib.sha256(bundle.encode()).digest()
-    sequences = Sequences.open(folder)
-    sequences.check_import(pin.hash, bundle.sequence, digest)
+    Sequences.open(folder).check_import(pin.hash, bundle.sequence, digest)
     offers = [forecast(entry) for entry in bundle.entries]
     for offer in offers:
         if not fits(offer.entry.collateral, offer.entry.request):
             raise Malformed("bundle.entry", f"not what it is named: {offer.entry.request}")
     held = EntryFolder(folder)
-    taken: list[Entry] = []
-    unchanged: list[Entry] = []
-    older: list[Rollback] = []
-    for offer in offers:
-        ours = held.load(offer.entry.request)
-        went_back = rollbacks(forecast(ours), offer) if ours else []
-        if went_back:
-            older += went_back
-        elif ours and ours.collateral.digest == offer.entry.collateral.digest:
-            unchanged.append(offer.entry)
-        else:
-            held.keep(offer.entry)
-            taken.append(offer.entry)
+    kept = [(offer.entry, held.keep(offer)) for offer in offers]
+    older = tuple(rollback for _, each in kept for rollback in each.older)
     note_rollbacks(folder, older, at)
-    sequences.imported(pin.hash, bundle.sequence, digest).save()
-    return Imported(bundle, tuple(taken), tuple(unchanged), tuple(older))
+    with exclusive(folder):
+        # Another import may have been faster. What it took is newer, and its number stays.
+        sequences = Sequences.open(folder)
+        sequences.check_import(pin.hash, bundle.sequence, digest)
+        sequences.imported(pin.hash, bundle.sequence, digest).save()
+    taken = tuple(entry for entry, each in kept if each.taken)
+    unchanged = tuple(entry for entry, each in kept if not each.taken and not each.older)
+    return Imported(bundle, taken, unchanged, older)

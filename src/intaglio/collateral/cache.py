@@ -112,8 +112,7 @@ class CachedSource:
             offered = self._renew(request, held, at)
             if offered is None:
                 raise Unavailable(f"{request}: every service offers less than what is held", retry_after=RETRY_SECONDS)
-            self._keep(offered, held)
-            return offered.collateral
+            return self._keep(offered, held, at).collateral
 
     def forget(self, request: CollateralRequest) -> None:
         """Drops the held set, because it turned out to be forged or broken. A service that just gave it is not asked
@@ -167,10 +166,10 @@ class CachedSource:
         if offered is None:
             self._pause(key, UnixTime(at + RETRY_SECONDS), None)
             return _bridged(held, at, None, RETRY_SECONDS)
-        self._keep(offered, held)
-        if not offered.fresh(at):
+        kept = self._keep(offered, held, at)
+        if not kept.fresh(at):
             self._pause(key, UnixTime(at + UNCHANGED_SECONDS), None)
-        return offered.collateral
+        return kept.collateral
 
     def _newest(self, request: CollateralRequest) -> _Held | None:
         """The newer of what this process holds and what lies in the folder, where another may have put it."""
@@ -204,9 +203,7 @@ class CachedSource:
             if not found:
                 return offered
             went_back = True
-            for rollback in found:
-                self._report(rollback)
-            note_rollbacks(self._folder.path, found, at)
+            self._tell(found, at)
         if went_back:
             return None
         raise _together(failures, request)
@@ -216,16 +213,28 @@ class CachedSource:
             self._pauses.clear()
         self._pauses[key] = _Pause(until, failure)
 
-    def _keep(self, offered: _Held, held: _Held | None) -> None:
+    def _keep(self, offered: _Held, held: _Held | None, at: UnixTime) -> _Held:
+        """What is held from now on: what was offered, or what another process put into the folder meanwhile, if that
+        is newer."""
         key = offered.entry.request.key
         self._held.put(key.encode(), offered)
         self._pauses.pop(key, None)
         if held and offered.entry is held.entry:
-            return
+            return offered
         try:
-            self._folder.keep(offered.entry)
+            older = self._folder.keep(offered.forecast).older
         except OSError as error:  # a full disk: what was fetched serves this process all the same
             _log.error("collateral %s can't be kept: %s", key, error)
+            return offered
+        if not older:
+            return offered
+        self._tell(older, at)
+        return self._newest(offered.entry.request) or offered
+
+    def _tell(self, found: Sequence[Rollback], at: UnixTime) -> None:
+        for rollback in found:
+            self._report(rollback)
+        note_rollbacks(self._folder.path, found, at)
 
 
 def _fetch(fetcher: Fetcher, request: CollateralRequest, held: _Held | None, at: UnixTime) -> _Held:

@@ -7,16 +7,20 @@ Several processes may share the folder.
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
+from intaglio.collateral.freshness import Forecast, forecast
+from intaglio.collateral.rollbacks import Rollback, rollbacks
 from intaglio.collateral.source import read_collateral
 from intaglio.errors import Malformed
-from intaglio.files import replace_private
+from intaglio.files import exclusive, replace_private
 from intaglio.wire.collateral_bundle import Entry
 from intaglio.wire.collateral_request import CollateralRequest
 from intaglio.wire.endorsement import Collateral
 
-__all__ = ["SUFFIX", "EntryFolder", "read_held"]
+__all__ = ["SUFFIX", "EntryFolder", "Kept", "read_held"]
 
 MAX_FILE = 16 << 20
 MAX_FILES = 16384
@@ -27,6 +31,13 @@ _LEFTOVER_SECONDS = 3600
 """What a crash left of a replaced file is older than any file that is being written."""
 
 _log = logging.getLogger("intaglio.collateral")
+
+
+class Kept(NamedTuple):
+    """What became of an offer. Not taken is what lies there already, and what is `older` in these parts."""
+
+    taken: bool
+    older: tuple[Rollback, ...]
 
 
 class EntryFolder:
@@ -50,12 +61,26 @@ class EntryFolder:
             return None
         return entry
 
-    def keep(self, entry: Entry) -> None:
-        """Puts it in the place of what lay there, and makes room. Raises OSError."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._path(entry.request)
-        replace_private(path, entry.encode())
-        self._make_room(path)
+    def keep(self, offer: Forecast) -> Kept:
+        """Puts it in the place of what lies there, which another process may have put there just now, unless that is
+        newer; makes room. Raises OSError."""
+        path = self._path(offer.entry.request)
+        with exclusive(self.path):
+            held = self._forecast(offer.entry.request)
+            older = tuple(rollbacks(held, offer)) if held else ()
+            same = held is not None and held.entry.collateral.digest == offer.entry.collateral.digest
+            if not older and not same:
+                replace_private(path, offer.entry.encode())
+                self._make_room(path)
+        return Kept(taken=not older and not same, older=older)
+
+    def _forecast(self, request: CollateralRequest) -> Forecast | None:
+        entry = self.load(request)
+        try:
+            return forecast(entry) if entry else None
+        except Malformed as error:
+            _log.warning("cached collateral %s can't be read, fetching it again: %s", request.key, error)
+            return None
 
     def remove(self, request: CollateralRequest) -> None:
         """Raises OSError."""
@@ -80,7 +105,11 @@ class EntryFolder:
         for leftover in self.path.glob(f".*{SUFFIX}.*"):
             if _age(leftover) > _LEFTOVER_SECONDS:
                 leftover.unlink(missing_ok=True)
-        sizes = {path: (status.st_mtime, status.st_size) for path in self._files() for status in (path.stat(),)}
+        sizes: dict[Path, tuple[float, int]] = {}
+        for path in self._files():
+            with suppress(FileNotFoundError):  # another process found it forged
+                status = path.stat()
+                sizes[path] = status.st_mtime, status.st_size
         total = sum(size for _, size in sizes.values())
         for path in sorted(sizes, key=lambda each: sizes[each][0]):
             if len(sizes) <= MAX_FILES and total <= MAX_BYTES:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intaglio.collateral.freshness import Forecast
-from intaglio.files import replace_private
+from intaglio.files import exclusive, replace_private
 from intaglio.types import UnixTime
 from intaglio.wire.collateral_request import CollateralRequest
 
@@ -70,9 +70,10 @@ def note_rollbacks(folder: Path, found: Iterable[Rollback], at: UnixTime) -> Non
     if not lines:
         return
     try:
-        kept = [json.dumps(each) for each in noted_rollbacks(folder)]
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_private(folder / _NAME, "".join(f"{line}\n" for line in (*kept, *lines)[-MAX_NOTED:]).encode("ascii"))
+        with exclusive(folder):
+            kept = [json.dumps(each) for each in noted_rollbacks(folder)]
+            text = "".join(f"{line}\n" for line in (*kept, *lines)[-MAX_NOTED:])
+            replace_private(folder / _NAME, text.encode("ascii"))
     except OSError as error:
         _log.error("rollbacks can't be noted in %s: %s", folder, error)
 

@@ -49,10 +49,9 @@ class Sequences:
         return cls(folder, dict(map(_import, imports)), dict(map(_export, exports)))
 
     def save(self) -> None:
-        """Raises OSError."""
+        """Only by whoever keeps others out (`files.exclusive`) since `open`. Raises OSError."""
         imports: list[cbor.Value] = [[pin, sequence, digest] for pin, (sequence, digest) in self.imports.items()]
         exports: list[cbor.Value] = [[pin, sequence] for pin, sequence in self.exports.items()]
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_private(self.folder / _NAME, cbor.labelled("bundle-sequences", imports, exports))
 
     def check_import(self, pin: bytes, sequence: int, digest: bytes) -> None:
