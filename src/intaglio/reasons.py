@@ -480,6 +480,28 @@ class Reason(Enum):
         "intaglio doctor --data-centre",
     )  # fmt: skip
 
+    SELF_SIGNATURE = Explanation(
+        "the certificate that carries the evidence is not signed by its own key",
+        "it was altered, or somebody else signed it",
+        _HOST, False, "take the certificate from the peer itself",
+        "intaglio verify FILE --explain",
+    )  # fmt: skip
+    CLAIM_MISSING = Explanation(
+        "the claims beside the evidence don't name the certificate's key (pubkey-hash)",
+        "evidence that was made for something else, put into a certificate of any key",
+        _HOST, False, "treat the host as hostile; if the enclave made it, it must claim its key's hash",
+    )  # fmt: skip
+    KEY_BINDING = Explanation(
+        "the evidence in the certificate binds another key than the certificate's",
+        "evidence was taken out of another certificate (a relay), or claims were edited",
+        _HOST, False, "treat the host as hostile; take the certificate from the peer itself",
+    )  # fmt: skip
+    UNKNOWN_EXTENSION = Explanation(
+        "the certificate that carries the evidence has a critical extension that is not known here",
+        "whoever made it demands that its meaning be respected",
+        _VENDOR, False, "make the certificate without it, or mark it as not critical",
+    )  # fmt: skip
+
     # -- policy ------------------------------------------------------------------------------------------------------
     NO_WORKLOAD = Explanation(
         "the policy accepts no workload on this kind of TEE",

@@ -29,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
             "intaglio verify quote.bin --collateral coll.json --policy policy.toml --explain",
             "intaglio verify quote.bin --collateral a.json --collateral b.json --json | jq .tcb_status",
             "intaglio verify report.bin --collateral vcek.der --collateral cert_chain.pem",
+            "intaglio verify peer.pem --collateral c.json --policy policy.toml   an RA-TLS certificate",
             "intaglio verify quote.bin --collateral c.json --event-log ccel.bin     what booted in the TD",
             "intaglio verify quote.bin --collateral c.json --policy policy.toml --ear jwt --sign-with dc.key > ear.jwt",
         )
@@ -88,7 +89,8 @@ def verify(
     Did real hardware make it, what does it run, and how current is the platform?
 
     FILE may be an SGX or TDX quote, a SEV-SNP report, a Nitro attestation document, a report of Intel's old attestation
-    service, or a local report of SGX; what it is, is found out. --explain shows why it is or is not acceptable.
+    service, a local report of SGX, or an RA-TLS certificate that carries a quote; what it is, is found out. --explain
+    shows why it is or is not acceptable.
 
     Without --policy this says whether the evidence is genuine, not whether you should trust what runs. Nothing is
     fetched: a verdict depends on the files you give and on the time, so it is the same on every machine.
@@ -97,6 +99,7 @@ def verify(
     """
     from intaglio.cli.collateral_files import choose, read_collateral_files  # noqa: PLC0415
     from intaglio.cli.inputs import read_pin, read_policy, read_roots  # noqa: PLC0415
+    from intaglio.cli.ratls import carries_evidence, verify_certificate  # noqa: PLC0415
     from intaglio.cli.verdict_facts import format_of  # noqa: PLC0415
     from intaglio.cli.verdict_text import show_verdict  # noqa: PLC0415
     from intaglio.types import UnixTime  # noqa: PLC0415
@@ -108,9 +111,16 @@ def verify(
     pin_hash = None if pin is None else read_pin(pin).hash
     roots = read_roots(lab or [])
     whole, written = dearmoured(data)
+    moment = UnixTime(int(time.time()) if at is None else at)
+    if carries_evidence(whole):
+        if sign is not None or event_log:
+            raise Usage("--ear and --event-log: a certificate has neither; give the evidence in it")
+        given = collateral or []
+        raise typer.Exit(
+            verify_certificate(file, whole, given, rules, pin_hash, roots, moment, explain=explain, json=json)
+        )
     evidence, table = split_extended_report(whole)
     files = read_collateral_files(collateral or [], file, table)
-    moment = UnixTime(int(time.time()) if at is None else at)
     chosen = choose(files, evidence, moment)
     verdict, kind = _judge(evidence, chosen.collateral if chosen else None, moment, roots)
     if rules is not None:

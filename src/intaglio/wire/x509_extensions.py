@@ -12,7 +12,7 @@ from typing import NamedTuple
 from intaglio.errors import Malformed
 from intaglio.wire import der
 
-__all__ = ["Extensions", "has_unknown_critical", "read_extensions"]
+__all__ = ["Extension", "Extensions", "has_unknown_critical", "raw_extensions", "read_extensions"]
 
 KEY_USAGE = bytes.fromhex("551d0f")
 BASIC_CONSTRAINTS = bytes.fromhex("551d13")
@@ -37,8 +37,16 @@ _UNDERSTOOD = frozenset((AUTHORITY_KEY_ID, SUBJECT_KEY_ID, DISTRIBUTION_POINTS))
 _UNDERSTOOD_IN_LISTS = frozenset((AUTHORITY_KEY_ID, CRL_NUMBER))
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
-_Raw = dict[bytes, tuple[bool, bytes]]
-"""Critical or not, and value, by identifier."""
+
+class Extension(NamedTuple):
+    """One as it stands: whether it is critical, and its value."""
+
+    critical: bool
+    value: bytes
+
+
+_Raw = dict[bytes, Extension]
+"""By the content of the identifier."""
 
 
 class Extensions(NamedTuple):
@@ -58,7 +66,7 @@ class Extensions(NamedTuple):
 def read_extensions(data: bytes, sgx: bytes) -> Extensions:
     """Of a certificate: `data` is the content of its [3], empty if it has none, and `sgx` the identifier of Intel's
     extension. Raises `Malformed`, also for an extension that occurs twice."""
-    raw = _raw(data, "certificate.extensions")
+    raw = raw_extensions(data, "certificate.extensions")
     usage = _usage(raw.pop(KEY_USAGE)[1]) if KEY_USAGE in raw else 0
     is_ca, path_length = _constraints(raw.pop(BASIC_CONSTRAINTS)[1]) if BASIC_CONSTRAINTS in raw else (False, None)
     found = raw.pop(sgx, None)
@@ -77,11 +85,12 @@ def read_extensions(data: bytes, sgx: bytes) -> Extensions:
 
 def has_unknown_critical(data: bytes) -> bool:
     """Of a revocation list: `data` is the content of its [0], empty if it has none. Raises `Malformed`."""
-    raw = _raw(data, "crl.extensions")
+    raw = raw_extensions(data, "crl.extensions")
     return any(critical for oid, (critical, _) in raw.items() if oid not in _UNDERSTOOD_IN_LISTS)
 
 
-def _raw(data: bytes, field: str) -> _Raw:
+def raw_extensions(data: bytes, field: str) -> _Raw:
+    """`data`: a whole Extensions, empty if there are none. Raises `Malformed`, also for one that occurs twice."""
     found: _Raw = {}
     whole = der.sole(data, der.SEQUENCE, field) if data else b""
     at = 0
@@ -97,7 +106,7 @@ def _raw(data: bytes, field: str) -> _Raw:
         oid = content[2:begin]
         if oid in found or len(found) == MAX_EXTENSIONS:
             raise Malformed(field, f"one occurs twice, or there are more than {MAX_EXTENSIONS}")
-        found[oid] = critical, value
+        found[oid] = Extension(critical, value)
     return found
 
 
