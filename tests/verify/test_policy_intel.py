@@ -57,6 +57,19 @@ def test_windows_that_overlap_are_one() -> None:
     assert appraise(policy, genuine(SGX_SUBJECT)).valid_until == NOON + 10 * DAY
 
 
+def test_windows_with_a_gap_are_two() -> None:
+    windows = (
+        f'[{{ value = "{OLD}", not_before = 2026-06-01T12:00:00Z, not_after = 2026-06-02T12:00:00Z }},'
+        f' {{ value = "{OLD}", not_before = 2026-07-01T12:00:00Z, not_after = 2026-07-02T12:00:00Z }}]'
+    )
+    policy = Policy.parse(table(SGX, mr_enclave=windows))
+    for begin in (NOON, NOON + 30 * DAY):
+        for at in (begin, begin + 1, begin + DAY):
+            assert appraise(policy, genuine(SGX_SUBJECT, at)).valid_until == begin + DAY
+        late = appraise(policy, genuine(SGX_SUBJECT, begin + DAY + 1)).reasons
+        assert late == (Reason.MEASUREMENT_NOT_YET_VALID if begin == NOON else Reason.MEASUREMENT_RETIRED,)
+
+
 @pytest.mark.parametrize(
     "item",
     [

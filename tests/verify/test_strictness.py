@@ -92,8 +92,8 @@ def test_tcb_info_of_version_2(lab: Lab, draft: Draft) -> None:
     older = judge(replace(evidence, collateral=DcapCollateral.parse_json(lab.collateral("alpha", NOON, version=2))))
     assert older.genuine is newer.genuine is True
     assert older.tcb_status is newer.tcb_status is TcbStatus.OUT_OF_DATE
-    assert newer.advisory_ids == ("INTEL-SA-00001",)
-    assert older.advisory_ids == ()
+    assert (newer.advisory_ids, newer.advisories_stated) == (("INTEL-SA-00001",), True)
+    assert (older.advisory_ids, older.advisories_stated) == ((), False)
 
 
 def test_the_ends_of_a_window_belong_to_it(draft: Draft) -> None:

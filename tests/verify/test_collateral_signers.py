@@ -1,0 +1,83 @@
+"""Who may sign collateral (check 12): one part of the role is missing at a time, and everything else holds."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from intaglio.reasons import Reason
+from intaglio.sim.authority import TCB_SIGNER_NAME
+from intaglio.sim.draft import Draft
+from intaglio.sim.pck import sgx_extension
+from intaglio.sim.pki import DAY, SGX_EXTENSION, YEAR, Holder, Plan, holder_name, issue_crl, issue_root
+from intaglio.sim.world import Lab
+from intaglio.types import UnixTime
+from tests.verify.conftest import NOON, judge
+
+_Extensions = Iterable[tuple[x509.ExtensionType, bool]]
+
+
+def usage(*, data: bool = True, certificates: bool = False) -> tuple[x509.KeyUsage, bool]:
+    return x509.KeyUsage(data, False, False, False, False, certificates, False, False, False), True
+
+
+def sign_with(draft: Draft, lab: Lab, name: str, extensions: _Extensions) -> tuple[bool | None, tuple[Reason, ...]]:
+    """Both documents by a signer of this shape, whom the pinned root certified directly."""
+    key, root = ec.generate_private_key(ec.SECP256R1()), lab.authority.root
+    begin = datetime.fromtimestamp(NOON - DAY, UTC)
+    builder = x509.CertificateBuilder(
+        root.certificate.subject, holder_name(name), key.public_key(), 77, begin, begin + timedelta(days=30)
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    signer = Holder(key, builder.sign(root.key, SHA256()))
+    for document in (draft.tcb_info, draft.qe_identity):
+        document.sign_as(signer, root)
+    verdict = judge(draft.build())
+    return verdict.genuine, verdict.reasons
+
+
+def test_what_makes_a_signer(draft: Draft, lab: Lab) -> None:
+    leaf = x509.BasicConstraints(ca=False, path_length=None), True
+    assert sign_with(draft, lab, TCB_SIGNER_NAME, (usage(), leaf)) == (True, ())
+    assert sign_with(draft, lab, TCB_SIGNER_NAME, (usage(),)) == (True, ())
+
+
+def test_whoever_lacks_a_part_of_it_signs_no_collateral(draft: Draft, lab: Lab) -> None:
+    platform = x509.UnrecognizedExtension(SGX_EXTENSION, sgx_extension(draft.machine.record.facts)), False
+    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00"), True
+    authority = x509.BasicConstraints(ca=True, path_length=0), True
+    shapes: list[tuple[str, _Extensions]] = [
+        (TCB_SIGNER_NAME.replace("TCB Signing", "PCK Certificate"), (usage(),)),
+        (TCB_SIGNER_NAME, (usage(), platform)),
+        (TCB_SIGNER_NAME, (usage(certificates=True), authority)),
+        (TCB_SIGNER_NAME, (usage(data=False, certificates=True),)),
+        (TCB_SIGNER_NAME, ()),
+        (TCB_SIGNER_NAME, (usage(), unknown)),
+    ]
+    for name, extensions in shapes:
+        assert sign_with(draft, lab, name, extensions) == (False, (Reason.COLLATERAL_SIGNER,)), (name, extensions)
+
+
+def test_a_root_that_is_no_authority_certifies_nobody(draft: Draft, lab: Lab) -> None:
+    """Somebody who has the root's key made of it a certificate that is not a CA's: the key alone is not enough."""
+    root = lab.authority.root
+    name = root.certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
+    plan = Plan(str(name), UnixTime(NOON - YEAR), UnixTime(NOON + YEAR))
+    powerless = issue_root(plan, root.key)
+    assert powerless.certificate.subject == root.certificate.subject
+    draft.tcb_info.sign_as(lab.authority.tcb_signer, powerless)
+    assert judge(draft.build()).reasons == (Reason.COLLATERAL_SIGNER,)
+
+
+@pytest.mark.parametrize("which", ["root_crl", "pck_crl"])
+def test_a_list_in_another_name_is_another_authoritys(draft: Draft, lab: Lab, which: str) -> None:
+    """Check 14: the key is right, the name is not: an authority may have several lists and sign them with one key."""
+    issuer = lab.authority.root if which == "root_crl" else draft.issuer
+    other = Holder(issuer.key, lab.authority.tcb_signer.certificate)
+    crl = issue_crl(other, (), this_update=UnixTime(NOON - DAY), next_update=UnixTime(NOON + DAY))
+    setattr(draft, which, crl)
+    assert judge(draft.build()).reasons == (Reason.CRL_MISSING,)
