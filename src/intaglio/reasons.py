@@ -725,6 +725,42 @@ class Reason(Enum):
         _HOST, False, "put back the blob that this enclave sealed on this machine; after an update, seal anew",
     )  # fmt: skip
 
+    STATE_ROLLED_BACK = Explanation(
+        "the enclave holds an older state than the data centre acknowledged",
+        "the host put an older sealed blob back, lost a newer one, or brings back a lineage that was replaced",
+        _HOST, False, "put the newest blob back; if it is lost, somebody who may must reset the lineage",
+        "intaglio state list",
+    )  # fmt: skip
+    STATE_FORKED = Explanation(
+        "two enclaves went on from one state",
+        "the host started a second copy from one sealed blob, or took a blob to where it does not belong",
+        _HOST, False, "stop all copies but one; ask the host's operator why there were two",
+        "intaglio state list",
+    )  # fmt: skip
+    STATE_AHEAD = Explanation(
+        "the enclave's state is steps ahead of what has arrived here",
+        "frames of its earlier session, which announced those steps, are still in the host's spool",
+        _HOST, True, "deliver the frames of the earlier session; if they are lost, the lineage must be reset",
+        "intaglio state list",
+    )  # fmt: skip
+    STATE_UNKNOWN = Explanation(
+        "the enclave brings a state that this data centre has never acknowledged",
+        "the data centre's store was lost or put back from a copy, or the state was acknowledged by another one",
+        _DC, False, "restore the store; or reset the lineage, which adopts the state that the enclave brings next",
+        "intaglio state reset LINEAGE --because TEXT",
+    )  # fmt: skip
+    STATE_MISSING = Explanation(
+        "the enclave begins without a state although one is acknowledged for its workload on this platform",
+        "the host deleted the sealed blob or did not hand it over, or runs a second instance on one platform",
+        _HOST, False, "hand over the blob; if it is lost, somebody who may must reset the lineage",
+        "intaglio state reset LINEAGE --because TEXT",
+    )  # fmt: skip
+    STATE_UNACKNOWLEDGED = Explanation(
+        "the Accept does not name the state that the enclave claimed",
+        "the data centre is too old to keep the numbers of states",
+        _DC, False, "bring the data centre up to date",
+    )  # fmt: skip
+
     @property
     def explanation(self) -> Explanation:
         return self.value

@@ -13,6 +13,7 @@ from intaglio.session.offers import MadeOffer, OfferTerms, make_offer
 from intaglio.session.signing import Signer, SigningKeys
 from intaglio.types import ReportData, Tee, UnixTime
 from intaglio.verify.verdict import Checks, Decision, issue
+from intaglio.wire import cbor
 from intaglio.wire.content import Record
 from intaglio.wire.frame import parse_frame, split_frames
 from intaglio.wire.hello import Hello, Result
@@ -64,6 +65,7 @@ class DataCentreSide:
         self.opened: list[OpenHello] = []
         self.receivers: dict[bytes, UpReceiver] = {}
         self.accepted: dict[bytes, Accepted] = {}
+        self.keeps_states = True
 
     def offer(self, epoch: int = 1, epoch0_limit: int | None = 1000) -> bytes:
         terms = OfferTerms(NOW, UnixTime(NOW + 60), UnixTime(NOW + 90), epoch, 0, bytes(32), "dc.example", epoch0_limit)
@@ -85,7 +87,11 @@ class DataCentreSide:
             decision=Decision.ACCEPTED,
             identity=SimpleNamespace(report_data=opened.report_data),
         )
-        accepted = opened.accept(verdict, Result(UnixTime(NOW + life), NOW, "meter", {}), self.signer, os.urandom)
+        attestation: dict[cbor.Value, cbor.Value] = (
+            {"state": opened.claims["state"]} if self.keeps_states and "state" in opened.claims else {}
+        )
+        result = Result(UnixTime(NOW + life), NOW, "meter", attestation)
+        accepted = opened.accept(verdict, result, self.signer, os.urandom)
         self.opened.append(opened)
         self.accepted[hello.session] = accepted
         self.receivers[hello.session] = accepted.receiver

@@ -6,6 +6,7 @@ import cbor2
 import pycddl
 import pytest
 
+from intaglio.errors import Malformed
 from intaglio.session import schedule
 from intaglio.types import Tee, UnixTime
 from intaglio.wire import cbor, cose
@@ -18,6 +19,7 @@ from intaglio.wire.identity import Suite
 from intaglio.wire.offer import Offer
 from intaglio.wire.snp_collateral import SnpCollateral
 from intaglio.wire.snp_fields import Product, TcbVersion
+from intaglio.wire.state import MAX_COUNTER, StateStep
 from tests.conftest import ROOT
 from tests.session.world import HUNDRED, RESULT, World, certified, pin_of, value
 
@@ -201,3 +203,20 @@ def test_the_cddl_and_the_code_agree_on_sizes() -> None:
     assert f".size {len(hello.kem_ciphertext)} " in CDDL
     assert f".size {len(hello.reply_key)} " in CDDL
     assert schedule.EPOCH_KEYS == 76
+
+
+def test_steps_of_a_state_fit() -> None:
+    first = StateStep(bytes(16), 0, bytes(32), None)
+    later = StateStep(bytes(16), MAX_COUNTER, bytes(32), bytes(32))
+    for step in (first, later):
+        fits("state-step", step.encode())
+        assert StateStep.parse(step.encode()) == step
+    for broken in (
+        [bytes(16), 0, bytes(32), bytes(32)],
+        [bytes(16), 1, bytes(32), None],
+        [bytes(15), 0, bytes(32), None],
+        [bytes(16), MAX_COUNTER + 1, bytes(32), bytes(32)],
+    ):
+        fails("state-step", cbor2.dumps(broken))
+        with pytest.raises(Malformed):
+            StateStep.of(broken)

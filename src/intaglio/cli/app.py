@@ -19,6 +19,7 @@ from intaglio.cli import (
     serve,
     sessions,
     sigma,
+    state,
     verify,
 )
 from intaglio.cli import run as running
@@ -68,7 +69,7 @@ def _root(
 
 
 # The order of `--help`: see it work, set it up, run it, look at it, judge evidence by hand.
-for module in (demo, keygen, measure, policy, lab, serve, sigma, running, offer, records, sessions, quarantine):
+for module in (demo, keygen, measure, policy, lab, serve, sigma, running, offer, records, sessions, state, quarantine):
     module.add_to(app)
 for module in (verify, ear, inspect, collateral, doctor):
     module.add_to(app)

@@ -10,5 +10,6 @@ def get_size() -> int:
 
 from intaglio.attest.base import SealPolicy
 from intaglio.enclave.calls import CallError, Enclave
+from intaglio.enclave.state import SealedState, StateUnconfirmed
 
-__all__ = ["CallError", "Enclave", "SealPolicy"]
+__all__ = ["CallError", "Enclave", "SealPolicy", "SealedState", "StateUnconfirmed"]

@@ -11,11 +11,13 @@ from intaglio.attest.base import Attester, SealPolicy
 from intaglio.enclave import sealing, values
 from intaglio.enclave.arguments import ArgumentError, Signature
 from intaglio.enclave.inside import INSIDE
+from intaglio.enclave.state import SealedState, StateUnconfirmed
 from intaglio.enclave.values import Plain
 from intaglio.errors import IntaglioError, LocalProtocolError, Malformed, Rejected
 from intaglio.reasons import Reason
 from intaglio.wire.content import MAX_NAME, Record
 from intaglio.wire.identity import Pin
+from intaglio.wire.state import STATE_TYPE
 
 __all__ = ["CBOR", "ERROR", "MAX_RECORDS_SIZE", "CallError", "Enclave"]
 
@@ -47,6 +49,8 @@ class Enclave:
         self._calls: dict[str, tuple[Callable[..., object], Signature]] = {}
         self._received: Callable[[str, str, bytes], object] | None = None
         self._batch: list[Record] | None = None
+        self._state: SealedState | None = None
+        self._blob: bytes | None = None
         self._attester: Attester | None = None
         self._pin: Pin | None = None
         inside = INSIDE.get()
@@ -100,6 +104,8 @@ class Enclave:
         """
         if self._batch is None:
             raise LocalProtocolError("emit: only during a call")
+        if content_type == STATE_TYPE:
+            raise Malformed(name, "only sealed_state takes steps")
         if content_type == CBOR:
             data = values.encode(value, name)
         elif isinstance(value, bytes):
@@ -117,6 +123,29 @@ class Enclave:
     def unseal(self, blob: bytes, aad: bytes = b"") -> bytes:
         """Opens `seal`'s result. Raises `Malformed`, `Rejected(SEAL_AUTHENTICATION)` or `Unavailable`."""
         return sealing.unseal(self._inside("unseal"), blob, aad)
+
+    def reseal(self, blob: bytes, aad: bytes = b"") -> bytes | None:
+        """After an update: what an older version of this enclave sealed, sealed by this one, so that the older can't
+        open it any more; None where there is nothing to do. Raises as `unseal` does."""
+        return sealing.reseal(self._inside("reseal"), blob, aad)
+
+    def sealed_state(self, policy: SealPolicy = SealPolicy.MRENCLAVE) -> SealedState:
+        """State that survives this enclave, and of which the data centre holds the number of the newest. Once a
+        script. Raises ValueError a second time."""
+        if self._state is not None:
+            raise ValueError("sealed_state: there is one already")
+        self._state = SealedState(self._attester, policy)
+        return self._state
+
+    @property
+    def state(self) -> SealedState | None:
+        """For the SDK: the script's state, if it keeps one."""
+        return self._state
+
+    def take_blob(self) -> bytes | None:
+        """For the SDK: the sealed state that the host must keep before it passes on the last call's frame."""
+        blob, self._blob = self._blob, None
+        return blob
 
     def perform(self, name: str, args: list[Plain], kwargs: dict[str, Plain]) -> list[Record]:
         """Runs a registered call and gives its records: those emitted, then its result or error. Raises KeyError."""
@@ -137,9 +166,13 @@ class Enclave:
 
     def _records_of(self, name: str, run: Callable[[], object]) -> list[Record]:
         batch = self._batch = []
+        succeeded = False
+        if self._state is not None:
+            self._state.begin()
         try:
             batch.append(_record(name, CBOR, values.encode(run(), "result")))
-        except (CallError, ArgumentError, Malformed) as error:
+            succeeded = True
+        except (CallError, ArgumentError, Malformed, StateUnconfirmed) as error:
             batch.append(_error(name, type(error).__name__, str(error)))
         except BaseException as error:  # noqa: BLE001 - whatever the script raises must leave as a protected record
             # SystemExit and asyncio's CancelledError among it: Python prints their texts, and the host reads them.
@@ -148,8 +181,26 @@ class Enclave:
         finally:
             self._batch = None
         if sum(_size(record) for record in batch) > MAX_RECORDS_SIZE:
-            return [_error(name, "Malformed", f"the records of one call take more than {MAX_RECORDS_SIZE} bytes")]
-        return batch
+            batch = [_error(name, "Malformed", f"the records of one call take more than {MAX_RECORDS_SIZE} bytes")]
+            succeeded = False
+        return self._with_state(name, batch, succeeded=succeeded)
+
+    def _with_state(self, name: str, batch: list[Record], *, succeeded: bool) -> list[Record]:
+        """The records of a call, with the step of the state that they rest on as the last; an error alone where that
+        can't be sealed, for then the call has not happened."""
+        if self._state is None:
+            return batch
+        if not succeeded:
+            self._state.abandon()
+            return batch
+        try:
+            step = self._state.finish()
+        except IntaglioError as error:
+            return [_error(name, type(error).__name__, "the state could not be sealed")]
+        if step is None:
+            return batch
+        record, self._blob = step
+        return [*batch, record]
 
     def _register(self, name: str, function: Callable[..., object]) -> None:
         if not 0 < len(name.encode()) <= MAX_NAME:

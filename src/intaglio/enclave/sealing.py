@@ -5,7 +5,7 @@
 Every blob has a key of its own: HKDF-SHA256 over the TEE's 16-byte sealing key, salted with a fresh random key id. The
 salt matters where the TEE gives every caller the same key. So the nonce can be constant. The ISVSVN is that of the
 enclave which sealed: the TEE makes its key for the same enclave or a newer one, not for an older. The whole header is
-authenticated. What sealing can't do is tell the newest blob from an older one: see docs/enclave.md.
+authenticated. What sealing can't do is tell the newest blob from an older one: see docs/sealing.md.
 """
 
 import os
@@ -21,7 +21,7 @@ from intaglio.reasons import Reason
 from intaglio.wire import cbor
 from intaglio.wire.cursor import Cursor
 
-__all__ = ["MAX_SEALED", "seal", "unseal"]
+__all__ = ["MAX_SEALED", "reseal", "seal", "sealed_at", "unseal"]
 
 MAX_SEALED = 64 * 1024 * 1024
 """Bytes of plaintext: GCM's own limit is far above, an enclave's memory is not."""
@@ -50,6 +50,32 @@ def seal(attester: Attester, data: bytes, policy: SealPolicy, aad: bytes = b"") 
 def unseal(attester: Attester, blob: bytes, aad: bytes = b"") -> bytes:
     """Raises `Malformed` for what is no sealed blob, `Rejected(SEAL_AUTHENTICATION)` for one that this enclave can't
     open (a newer version's among them), `Unavailable` where the TEE has no sealing key."""
+    policy, isv_svn, key_id, ciphertext = _parse(blob)
+    if isv_svn > attester.isv_svn:
+        expected = f"sealed at an ISVSVN of at most {attester.isv_svn}"
+        raise Rejected(Reason.SEAL_AUTHENTICATION, expected=expected, found=isv_svn)
+    cipher = _cipher(attester, policy, key_id, isv_svn)
+    try:
+        return cipher.decrypt(_NONCE, ciphertext, _bound(_header(policy, isv_svn, key_id), aad))
+    except InvalidTag as error:
+        raise Rejected(Reason.SEAL_AUTHENTICATION, expected=policy.name) from error
+
+
+def sealed_at(blob: bytes) -> int:
+    """The ISVSVN of the enclave that sealed `blob`, which is authenticated only by `unseal`. Raises `Malformed`."""
+    return _parse(blob)[1]
+
+
+def reseal(attester: Attester, blob: bytes, aad: bytes = b"") -> bytes | None:
+    """The same data sealed by this version under the same policy, so that older ones can't open it any more; None
+    where this very version sealed `blob`. Raises as `unseal` does."""
+    data = unseal(attester, blob, aad)
+    policy, isv_svn, _, _ = _parse(blob)
+    return None if isv_svn == attester.isv_svn else seal(attester, data, policy, aad)
+
+
+def _parse(blob: bytes) -> tuple[SealPolicy, int, bytes, bytes]:
+    """Policy, ISVSVN, key id, ciphertext."""
     cursor = Cursor(blob)
     if cursor.take(len(_MAGIC), "seal.magic") != _MAGIC:
         raise Malformed("seal.magic", "not a sealed blob")
@@ -64,14 +90,7 @@ def unseal(attester: Attester, blob: bytes, aad: bytes = b"") -> bytes:
     ciphertext = cursor.rest()
     if not _TAG <= len(ciphertext) <= MAX_SEALED + _TAG:
         raise Malformed("seal.ciphertext", f"need {_TAG} to {MAX_SEALED + _TAG} bytes, found {len(ciphertext)}")
-    if isv_svn > attester.isv_svn:
-        expected = f"sealed at an ISVSVN of at most {attester.isv_svn}"
-        raise Rejected(Reason.SEAL_AUTHENTICATION, expected=expected, found=isv_svn)
-    cipher = _cipher(attester, SealPolicy(policy), key_id, isv_svn)
-    try:
-        return cipher.decrypt(_NONCE, ciphertext, _bound(_header(SealPolicy(policy), isv_svn, key_id), aad))
-    except InvalidTag as error:
-        raise Rejected(Reason.SEAL_AUTHENTICATION, expected=SealPolicy(policy).name) from error
+    return SealPolicy(policy), isv_svn, key_id, ciphertext
 
 
 def _header(policy: SealPolicy, isv_svn: int, key_id: bytes) -> bytes:

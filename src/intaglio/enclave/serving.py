@@ -1,9 +1,10 @@
 """What the host can ask of an enclave, and the state behind it: one session at a time, one request after another.
 
+    ["restore", blob | null]     -> ["restored", blob to keep | null]
     ["hello", offer]             -> ["hello", hello]
     ["accept", accept]           -> ["accepted", [frames to send]]
     ["call", name, args, kwargs] -> ["frames", [frames]]
-    ["down", frame]              -> ["frames", [frames]]
+    ["down", frame]              -> ["frames", [frames]]     or, where the state changed: ["sealed", [frames], blob]
     ["rekey"] | ["end"]          -> ["frames", [frame]]
     ["status"]                   -> ["status", {...}]
     ["calls"]                    -> ["calls", [names]]
@@ -14,7 +15,7 @@ new hello ends the session before it, whose frames stay valid; if that session w
 leaves together with the first frames of the next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from typing import Final, TypeVar
@@ -26,9 +27,10 @@ from intaglio.enclave.values import Plain
 from intaglio.errors import IntaglioError, LocalProtocolError, Malformed, ProtocolError, Rejected, Unavailable
 from intaglio.session.channel import Sender
 from intaglio.session.enclave import EnclaveChannel, EnclaveHandshake
-from intaglio.types import Draw
+from intaglio.types import Draw, SessionId
 from intaglio.wire import cbor
 from intaglio.wire.content import Record
+from intaglio.wire.state import StateStep
 
 __all__ = ["Refused", "Service"]
 
@@ -63,6 +65,9 @@ class Service:
         self._highest_epoch = 0
         self._minimum_epoch = 0
         self._sessions = 0
+        self._claimed: StateStep | None = None
+        """The state of the hello that waits for an Accept."""
+        self._last_accepted: SessionId | None = None
 
     def answer(self, request: bytes) -> Answer:
         """The answer to one message of the pipe; what is refused is an answer, too."""
@@ -77,14 +82,16 @@ class Service:
 
     def _dispatch(self, request: Plain) -> Answer:
         match request:
+            case ["restore", (bytes() | None) as blob]:
+                return ["restored", self._restore(blob)]
             case ["hello", bytes(offer)]:
                 return ["hello", self._hello(offer)]
             case ["accept", bytes(accept)]:
                 return ["accepted", list[Plain](self._accept(accept))]
             case ["call", str(name), list(args), dict(kwargs)]:
-                return ["frames", list[Plain](self._call(name, args, kwargs))]
+                return self._with_blob(self._call(name, args, kwargs))
             case ["down", bytes(frame)]:
-                return ["frames", list[Plain](self._down(frame))]
+                return self._with_blob(self._down(frame))
             case ["rekey"]:
                 return ["frames", [self._established().up.rekey()]]
             case ["end"]:
@@ -95,8 +102,25 @@ class Service:
                 return ["calls", list[Plain](self._enclave.calls)]
         raise Refused("bad-request", "no such request")
 
+    def _restore(self, blob: bytes | None) -> bytes | None:
+        """The state that the host kept, before the first hello. The host learns whether it opens."""
+        state = self._enclave.state
+        if state is None:
+            raise Refused("no-state", "this enclave keeps no state")
+        if state.restored:
+            raise Refused("bad-request", "restored already")
+        try:
+            return state.restore(blob)
+        except Rejected as error:
+            raise Refused(f"rejected:{error.reason.name}", error.reason.summary) from error
+
+    def _with_blob(self, frames: list[bytes]) -> Answer:
+        blob = self._enclave.take_blob()
+        return ["frames", list[Plain](frames)] if blob is None else ["sealed", list[Plain](frames), blob]
+
     def _hello(self, offer: bytes) -> bytes:
         """A new session; the old one stays as it is unless a hello comes of this."""
+        claims, step = self._claims_now()
         handshake = EnclaveHandshake(
             self._enclave.pin,
             self._attester.tee,
@@ -106,24 +130,46 @@ class Service:
         )
         _by_data_centre(lambda: handshake.offer(offer))
         self._highest_epoch, self._minimum_epoch = handshake.highest_epoch, handshake.minimum_epoch
-        hello = handshake.hello(self._attester.evidence, self._claims)
+        hello = handshake.hello(self._attester.evidence, claims)
         if self._channel is not None and not self._ended:
             self._end_of_previous = [self._channel.up.end()]
         self._handshake, self._channel, self._ended = handshake, None, False
+        self._claimed = step
         self._sessions += 1
         return hello
+
+    def _claims_now(self) -> tuple[Mapping[cbor.Value, cbor.Value], StateStep | None]:
+        state = self._enclave.state
+        if state is None:
+            return self._claims, None
+        if not state.restored:
+            raise Refused("no-state", "restore this enclave's state first")
+        step = state.claim()
+        return self._claims | {"state": step.to_value(), "continues": self._last_accepted}, step
 
     def _accept(self, accept: bytes) -> list[bytes]:
         handshake = self._handshake
         if handshake is None or self._channel is not None or self._ended:
             raise Refused("no-session", "no hello waits for an Accept")
         try:
-            self._channel = channel = _by_data_centre(lambda: handshake.accept(accept))
+            channel = _by_data_centre(lambda: handshake.accept(accept))
         except LocalProtocolError as error:
             raise Refused("no-session", "this handshake failed: begin a new one") from error
+        self._confirm(channel)
+        self._channel, self._last_accepted = channel, handshake.session
         frames = [*self._end_of_previous, channel.farewell]
         self._end_of_previous = []
         return frames
+
+    def _confirm(self, channel: EnclaveChannel) -> None:
+        """An Accept that does not name our state is of a data centre that does not guard it: no session then."""
+        state, claimed = self._enclave.state, self._claimed
+        if state is not None and claimed is not None:
+            try:
+                _by_data_centre(lambda: state.confirm(claimed, channel.result.attestation))
+            except Refused:
+                self._ended = True
+                raise
 
     def _call(self, name: str, args: list[Plain], kwargs: dict[str | int | bytes, Plain]) -> list[bytes]:
         if name not in self._enclave.calls:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from intaglio.errors import Malformed, Rejected
 from intaglio.gateway.live import LiveSession, LiveSessions, Receiver
 from intaglio.gateway.pending import PendingSessions
+from intaglio.gateway.store import states
 from intaglio.gateway.store.quarantine import Quarantine, Refusal
 from intaglio.gateway.store.rows import Insert
 from intaglio.gateway.store.writer import Work
@@ -27,6 +28,7 @@ from intaglio.types import SessionId, UnixTime
 from intaglio.wire import cbor
 from intaglio.wire.content import Kind
 from intaglio.wire.frame import SESSION, Frame, parse_frame
+from intaglio.wire.state import STATE_TYPE, StateStep
 
 __all__ = ["INTAGLIO_FRAMES", "SIGMA_FRAMES", "FrameIntake", "Framing", "Outcomes"]
 
@@ -158,6 +160,8 @@ class FrameIntake:
             if live.receiver is None:
                 return self._again(connection, live, arrival.framing.parse(data), arrival)
             opened = _opened(live.receiver, data)
+            if opened.records and opened.records[-1].content_type == STATE_TYPE:
+                self._step(connection, live, opened.records[-1].value, arrival.at)
         except Rejected as error:
             if error.reason is Reason.REPLAY and live is not None:
                 return self._again(connection, live, arrival.framing.parse(data), arrival)
@@ -166,6 +170,18 @@ class FrameIntake:
             return self._refuse(connection, data, Reason.MALFORMED_MESSAGE, str(error), arrival)
         self._store(live, opened, data, arrival.at)
         return _Outcome.STORED
+
+    def _step(self, connection: sqlite3.Connection, live: LiveSession, value: bytes, at: UnixTime) -> None:
+        """The state that a frame's records rest on moved with them, late or not: both are stored, or neither. Raises
+        `Malformed`, `Rejected(STATE_FORKED)`."""
+        step = StateStep.parse(value)
+        try:
+            new = states.check(connection, live.row, step)
+        except Rejected:
+            states.note_fork(connection, live.session, step, at)
+            raise
+        if new:
+            states.take(connection, live.row, step, at)
 
     def _homeless(self, connection: sqlite3.Connection, frame: Frame, arrival: _Arrival) -> _Outcome:
         """A frame of a session that is not in the store."""

@@ -20,15 +20,17 @@ from intaglio.gateway.offers import OfferBook
 from intaglio.gateway.pending import PendingSessions
 from intaglio.gateway.store.quarantine import Quarantine, Refusal
 from intaglio.gateway.store.sessions import NewSession, StoredHello, known_hello, store_session
+from intaglio.gateway.store.states import Claim, admit, enter
 from intaglio.gateway.store.writer import Writer
 from intaglio.gateway.vault import Vault
 from intaglio.reasons import Reason
 from intaglio.session import schedule
 from intaglio.session.data_centre import Accepted, HelloOpener, OpenHello
-from intaglio.types import Direction, Draw, UnixTime
+from intaglio.types import Direction, Draw, SessionId, UnixTime
 from intaglio.verify.verdict import Decision, Verdict
 from intaglio.wire import cbor
 from intaglio.wire.hello import Hello, Result
+from intaglio.wire.state import StateStep
 
 __all__ = ["RETRY", "Answer", "HelloDesk"]
 
@@ -140,11 +142,21 @@ class HelloDesk:
     def _accept(
         self, visit: "_Visit", opened: OpenHello, appraisal: Appraisal, terms: Terms, expires: UnixTime
     ) -> bytes:
-        result = Result(expires, visit.at, terms.workload, _attestation(appraisal.verdict))
+        claim = _claim(opened, appraisal.verdict, terms.workload)
+        attestation = dict(_attestation(appraisal.verdict))
+        if claim is not None:
+            attestation["state"] = claim.step.to_value()
+        result = Result(expires, visit.at, terms.workload, attestation)
         accepted = opened.accept(appraisal.verdict, result, self._keystore.signer, self._draw)
 
         def work(connection: sqlite3.Connection) -> tuple[StoredHello, bool]:
-            return store_session(connection, self._row(visit, opened, appraisal, accepted))
+            """What the state says no to leaves nothing behind: the look comes before the first write."""
+            if claim is not None and known_hello(connection, opened.session) is None:
+                admit(connection, claim)
+            stored, ours = store_session(connection, self._row(visit, opened, appraisal, accepted))
+            if claim is not None and ours:
+                enter(connection, claim, opened.session, visit.at)
+            return stored, ours
 
         stored, ours = self._writer.submit(work).result()
         if ours:
@@ -234,6 +246,16 @@ class _Visit:
 
 def _transcript(hello: Hello) -> bytes:
     return schedule.th_of(schedule.th0_of(hello), schedule.sealed_claims_hash(hello.sealed_claims))
+
+
+def _claim(opened: OpenHello, verdict: Verdict, workload: str) -> Claim | None:
+    """What the hello says of its enclave's state, if that keeps one. Raises `Malformed`."""
+    if "state" not in opened.claims:
+        return None
+    continues = opened.claims.get("continues")
+    earlier = None if continues is None else SessionId(cbor.bstr(continues, "claims.continues", 16))
+    platform = verdict.platform.ids if verdict.platform is not None else ()
+    return Claim(StateStep.of(opened.claims["state"]), earlier, workload, platform[0] if platform else "")
 
 
 def _attestation(verdict: Verdict) -> Mapping[cbor.Value, cbor.Value]:

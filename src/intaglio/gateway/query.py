@@ -23,6 +23,7 @@ __all__ = [
     "StoredEvidence",
     "StoredRecord",
     "StoredSession",
+    "StoredState",
     "Tally",
 ]
 
@@ -103,6 +104,24 @@ class StoredEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredState:
+    """A lineage of sealed state: the newest number, and who may take the next step. `reset`: the next hello says where
+    it stands; `retired`: another lineage took its place."""
+
+    lineage: bytes
+    workload: str
+    platform: str
+    counter: int
+    session: SessionId | None
+    begun_at: UnixTime
+    moved_at: UnixTime
+    takeovers: int
+    forks: int
+    reset_at: UnixTime | None
+    retired_at: UnixTime | None
+
+
+@dataclass(frozen=True, slots=True)
 class QuarantineEntry:
     """Something that was refused: `reasons` are names of `Reason`; `data` is the beginning of what came."""
 
@@ -162,6 +181,11 @@ _EVIDENCE = f"""
 SELECT s.id, s.session, s.workload, s.tee, s.simulated, s.accepted_at, s.expires_at, {_LIVE}, e.bytes, c.bytes
 FROM sessions s JOIN evidence e ON e.hash = s.evidence LEFT JOIN collateral c ON c.digest = s.collateral
 """  # noqa: S608 - our own text only
+_STATE = """
+SELECT t.lineage, t.workload, t.platform, t.counter, s.session, t.begun_at, t.moved_at, t.takeovers, t.forks,
+       t.reset_at, t.retired_at
+FROM states t LEFT JOIN sessions s ON s.id = t.owner
+"""
 _QUARANTINE = "SELECT id, name, what, reasons, detail, bytes, session, remote, count, first_at, last_at FROM quarantine"
 
 
@@ -252,6 +276,11 @@ class Reader:
 
     def quarantine_entry(self, name: str) -> QuarantineEntry | None:
         return next((_entry(row) for row in self._rows(f"{_QUARANTINE} WHERE name = ?", (name,))), None)
+
+    def states(self, *, after: bytes = b"", limit: int = 100) -> list[StoredState]:
+        """Ascending by lineage."""
+        rows = self._rows(f"{_STATE} WHERE t.lineage > ? ORDER BY t.lineage LIMIT ?", (after, _page(limit)))
+        return [StoredState(*row) for row in rows]
 
     def tallies(self) -> list[Tally]:
         rows = self._rows("SELECT reason, session, count, first_at, last_at FROM tallies ORDER BY reason, session", ())

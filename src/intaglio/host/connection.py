@@ -4,14 +4,17 @@ What comes back are messages that the host can carry and not read. Where the enc
 reaches one that listens, `intaglio.host.process` starts one of its own.
 """
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
 from intaglio.errors import Malformed
+from intaglio.files import replace_private
 from intaglio.host import pipe
 from intaglio.host.errors import EnclaveDied, EnclaveRefused, EnclaveTimeout
 from intaglio.wire.address import ANY_CID, Stdio, Unix, Vsock, parse_address
@@ -32,17 +35,26 @@ def kernel_socket(family: int) -> socket.socket:
 
 
 def connect(
-    address: str, *, timeout: float = DEFAULT_TIMEOUT, wait: float = 0.0, make: MakeSocket = kernel_socket
+    address: str,
+    *,
+    timeout: float = DEFAULT_TIMEOUT,
+    wait: float = 0.0,
+    state: str | os.PathLike[str] | None = None,
+    make: MakeSocket = kernel_socket,
 ) -> "EnclaveConnection":
     """The enclave that listens at `address`: ``unix:PATH`` or ``vsock:CID:PORT``.
 
     `timeout` (seconds) holds for each request. `wait` (seconds): how long to try again where nobody listens yet, as
-    while an enclave boots.
+    while an enclave boots. `state`: see `EnclaveConnection.restore`.
 
-    Raises `Malformed` for what is no such address, OSError where nobody can be reached.
+    Raises `Malformed` for what is no such address, OSError where nobody can be reached; with `state` as `restore`.
     """
+    enclave = _reached(address, timeout, time.monotonic() + wait, make)
+    return enclave if state is None else enclave.restored(state)
+
+
+def _reached(address: str, timeout: float, deadline: float, make: MakeSocket) -> "EnclaveConnection":
     family, where = _reachable(address)
-    deadline = time.monotonic() + wait
     while True:
         try:
             return EnclaveConnection(address, _connected(make(family), where, timeout), timeout)
@@ -86,8 +98,29 @@ class EnclaveConnection:
         self._name = name
         self._stream = stream
         self._timeout = timeout
+        self._state: Path | None = None
         self._lock = threading.Lock()
         self._dead: EnclaveDied | None = None
+
+    def restore(self, state: str | os.PathLike[str]) -> None:
+        """Hands in the sealed state of an enclave that keeps one, and keeps it in the file `state` from now on; where
+        there is no such file yet, the enclave's state begins. Once, before the first hello. One enclave a file.
+
+        Raises `EnclaveRefused` (a blob that this enclave can't open, an enclave without a state), `EnclaveDied`,
+        OSError where the file can't be read.
+        """
+        self._state = Path(state)
+        blob = self._state.read_bytes() if self._state.exists() else None
+        self._keep(cast(bytes | None, self._ask("restored", ["restore", blob])))
+
+    def restored(self, state: str | os.PathLike[str]) -> Self:
+        """This, after `restore`; closed where that fails."""
+        try:
+            self.restore(state)
+        except BaseException:
+            self.close()
+            raise
+        return self
 
     def hello(self, offer: bytes) -> bytes:
         """Begins a session with the data centre that made the offer: the hello to deliver to it."""
@@ -142,6 +175,15 @@ class EnclaveConnection:
     def _frames(self, expected: str, request: list[object]) -> list[bytes]:
         return cast(list[bytes], self._ask(expected, request))
 
+    def _keep(self, blob: bytes | None) -> None:
+        """On disk before anything that rests on it leaves this object. Where that fails nothing of it does, and the
+        enclave, which is a step ahead of its file now, is hung up on: another begins where the file stands."""
+        try:
+            if blob is not None and self._state is not None:
+                replace_private(self._state, blob)
+        except OSError as error:
+            raise self._fail(EnclaveDied(f"{self._name}: its state can't be kept: {error}", None)) from error
+
     def _ask(self, expected: str, request: list[object]) -> object:
         """The one value of an answer whose name is `expected`, of the type that `_shaped` found it to have."""
         data = pipe.encode(request)
@@ -167,6 +209,9 @@ class EnclaveConnection:
             match answer:
                 case ["error", str(code), str(text)]:
                     raise EnclaveRefused(code, text)
+                case ["sealed", value, bytes(blob)] if expected == "frames" and _shaped("frames", value):
+                    self._keep(blob)
+                    return value
                 case [str(kind), value] if kind == expected and _shaped(kind, value):
                     return value
             raise self._fail(EnclaveDied(f"{self._name}: answered {request[0]} with something else", None))
@@ -191,6 +236,8 @@ def _shaped(kind: str, value: object) -> bool:
     match kind:
         case "hello":
             return isinstance(value, bytes)
+        case "restored":
+            return value is None or isinstance(value, bytes)
         case "status":
             return isinstance(value, dict) and all(isinstance(key, str) for key in value)
         case "calls":

@@ -26,17 +26,19 @@ def launch(
     command: Sequence[str] | None = None,
     stdio: bool = False,
     timeout: float = DEFAULT_TIMEOUT,
+    state: str | os.PathLike[str] | None = None,
 ) -> "EnclaveProcess":
     """Starts `script` as an enclave.
 
     `command` is the runner's, without script and socket: ``[*command, script, "--fd", N]`` is what runs. By default it
-    is the SDK's own, which demands a real TEE. `timeout` (seconds) holds for each request.
+    is the SDK's own, which demands a real TEE. `timeout` (seconds) holds for each request. `state`: the file of an
+    enclave that keeps a sealed state, see `EnclaveConnection.restore`.
 
     With `stdio` the pipe is the process's standard input and output, and `command` runs as it is, where one is given:
     an image that measures its own arguments (Gramine's manifest) takes none from the host. `script` then only names
     the enclave in errors.
 
-    Raises OSError where the command can't be started.
+    Raises OSError where the command can't be started; with `state` as `restore`.
     """
     runner = [sys.executable, "-P", "-m", "intaglio.enclave"] if command is None else list(command)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -56,7 +58,8 @@ def launch(
     except OSError:
         ours.close()
         raise
-    return EnclaveProcess(Path(script).name, child, ours, timeout)
+    enclave = EnclaveProcess(Path(script).name, child, ours, timeout)
+    return enclave if state is None else enclave.restored(state)
 
 
 class EnclaveProcess(EnclaveConnection):

@@ -171,6 +171,39 @@ tallies = Table(
     sqlite_with_rowid=False,
 )
 
+# The newest state of each lineage (docs/protocol.md §12). `owner` is the session that may take its next step.
+states = Table(
+    "states",
+    metadata,
+    Column("lineage", BLOB, primary_key=True),
+    Column("workload", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("counter", Integer, nullable=False),
+    Column("hash", BLOB, nullable=False),
+    Column("owner", Integer, ForeignKey("sessions.id")),
+    Column("begun_at", Integer, nullable=False),
+    Column("moved_at", Integer, nullable=False),
+    Column("takeovers", Integer, nullable=False),
+    Column("forks", Integer, nullable=False),
+    # Somebody let the next hello say where the lineage stands; another lineage took its place.
+    Column("reset_at", Integer),
+    Column("retired_at", Integer),
+    Index("states_by_workload", "workload", "platform"),
+)
+
+state_steps = Table(
+    "state_steps",
+    metadata,
+    Column("lineage", BLOB, nullable=False),
+    Column("counter", Integer, nullable=False),
+    Column("hash", BLOB, nullable=False),
+    Column("previous", BLOB),
+    Column("session", Integer, ForeignKey("sessions.id"), nullable=False),
+    Column("arrived_at", Integer, nullable=False),
+    PrimaryKeyConstraint("lineage", "counter"),
+    sqlite_with_rowid=False,
+)
+
 events = Table(
     "events",
     metadata,

@@ -1,0 +1,36 @@
+"""The untrusted application of counter.py: keeps its sealed state in a file, and can't use an older one.
+
+python count.py URL [-- RUNNER ...]
+"""
+
+import sys
+from pathlib import Path
+
+from intaglio.host import HelloRejected, Relay, launch
+
+HERE = Path(__file__).parent
+STATE = HERE / "counter.sealed"
+
+
+def count(url: str, runner: list[str]) -> None:
+    with launch(HERE / "counter.py", command=runner or None, state=STATE) as counter, Relay(counter, url) as relay:
+        print("count:", relay.call("count").fate.value)
+
+
+def main(arguments: list[str]) -> None:
+    url, runner = arguments[0], arguments[2:]
+    count(url, runner)
+    older = STATE.read_bytes()
+    count(url, runner)
+    newest = STATE.read_bytes()
+    STATE.write_bytes(older)  # what a host may try
+    try:
+        count(url, runner)
+    except HelloRejected as error:
+        print("an older state:", ", ".join(error.reasons))
+    STATE.write_bytes(newest)
+    count(url, runner)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
