@@ -249,6 +249,7 @@ def test_the_pin_in_a_field(subject: Subject, pin: str, body: dict[str, Any]) ->
           for key in ("rtmr1", "rtmr2")),
         (TDX, {"dangerous_any_rtmr": "true"}, "dangerous_any_rtmr: rtmr0, rtmr1 and rtmr2 are all named"),
         (TDX, {"mr_td": None}, "mr_td: missing"),
+        *((TDX, {"mr_td": each}, "mr_td: ") for each in ("5", "[5]", f'["{"zz" * 48}"]', "[]")),
         (TDX, {"xfam": f'"01{"00" * 7}"', "xfam_mask": f'"02{"00" * 7}"'}, "xfam: has bits outside xfam_mask"),
         (TDX, {"xfam": f'"{"00" * 8}"', "xfam_mask": f'"{"00" * 8}"'}, "xfam: xfam_mask is zero"),
         (TDX, {"perfmon": "true"}, "perfmon: expected false or 'any'"),

@@ -1,6 +1,7 @@
-"""Who may sign collateral (check 12): one part of the role is missing at a time, and everything else holds."""
+"""Who may sign what (checks 11, 12): one part of a role is missing at a time, and everything else holds."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,13 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from intaglio.reasons import Reason
-from intaglio.sim.authority import TCB_SIGNER_NAME
+from intaglio.sim.authority import PLATFORM_CA_NAME, TCB_SIGNER_NAME
 from intaglio.sim.draft import Draft
 from intaglio.sim.pck import sgx_extension
-from intaglio.sim.pki import DAY, SGX_EXTENSION, YEAR, Holder, Plan, holder_name, issue_crl, issue_root
+from intaglio.sim.pki import DAY, SGX_EXTENSION, YEAR, Holder, Plan, holder_name, issue, issue_crl, issue_root
 from intaglio.sim.world import Lab
 from intaglio.types import UnixTime
-from tests.verify.conftest import NOON, judge
+from tests.verify.conftest import IMAGE, NOON, judge
 
 _Extensions = Iterable[tuple[x509.ExtensionType, bool]]
 
@@ -62,15 +63,42 @@ def test_whoever_lacks_a_part_of_it_signs_no_collateral(draft: Draft, lab: Lab) 
         assert sign_with(draft, lab, name, extensions) == (False, (Reason.COLLATERAL_SIGNER,)), (name, extensions)
 
 
-def test_a_root_that_is_no_authority_certifies_nobody(draft: Draft, lab: Lab) -> None:
-    """Somebody who has the root's key made of it a certificate that is not a CA's: the key alone is not enough."""
-    root = lab.authority.root
-    name = root.certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
-    plan = Plan(str(name), UnixTime(NOON - YEAR), UnixTime(NOON + YEAR))
-    powerless = issue_root(plan, root.key)
-    assert powerless.certificate.subject == root.certificate.subject
-    draft.tcb_info.sign_as(lab.authority.tcb_signer, powerless)
-    assert judge(draft.build()).reasons == (Reason.COLLATERAL_SIGNER,)
+def test_a_root_that_is_no_authority_certifies_nobody(lab: Lab) -> None:
+    """The pinned key in a certificate that is not a CA's, or leaves no room for one: the key alone is not enough."""
+    for path_length, platform in ((None, False), (None, True), (0, True)):
+        weak, made = issue_root(root_plan(lab, path_length), lab.authority.root.key), draft_of(lab)
+        if platform:
+            made.chain[2] = weak.certificate
+        else:
+            made.tcb_info.sign_as(lab.authority.tcb_signer, weak)
+        expected = Reason.CERTIFICATE_CONSTRAINTS if platform else Reason.COLLATERAL_SIGNER
+        assert judge(made.build()).reasons == (expected,)
+
+
+def test_a_platforms_authorities_bear_their_names(draft: Draft, lab: Lab) -> None:
+    """Whatever else Intel's root or the CA's key certifies, it is no authority for platforms."""
+    root, ca = lab.authority.root, draft.issuer
+    renamed = issue_root(replace(root_plan(lab, 1), name="Some other Root CA"), root.key)
+    plan = Plan(PLATFORM_CA_NAME, UnixTime(NOON - YEAR), UnixTime(NOON + YEAR), path_length=0)
+    draft.chain[1:] = [issue(plan, ca.key.public_key(), renamed), renamed.certificate]
+    assert judge(draft.build()).reasons == (Reason.CERTIFICATE_ROLE,)
+    other = replace(plan, name=PLATFORM_CA_NAME.replace("SGX PCK", "SGX"))
+    made = draft_of(lab)
+    made.chain[1] = issue(other, ca.key.public_key(), root)
+    made.chain[0] = issue(made.pck_plan, made.pck_key.public_key(), Holder(ca.key, made.chain[1]))
+    assert judge(made.build()).reasons == (Reason.CERTIFICATE_ROLE, Reason.CRL_MISSING)
+    made = draft_of(lab)
+    made.chain[1] = issue(replace(plan, sgx=made.pck_plan.sgx), ca.key.public_key(), root)
+    assert judge(made.build()).reasons == (Reason.CERTIFICATE_ROLE,)
+
+
+def root_plan(lab: Lab, path_length: int | None) -> Plan:
+    name = lab.authority.root.certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
+    return Plan(str(name), UnixTime(NOON - YEAR), UnixTime(NOON + YEAR), path_length=path_length)
+
+
+def draft_of(lab: Lab) -> Draft:
+    return Draft.of(lab, IMAGE, NOON)
 
 
 @pytest.mark.parametrize("which", ["root_crl", "pck_crl"])
