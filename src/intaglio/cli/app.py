@@ -28,6 +28,7 @@ from intaglio.cli.console import examples
 from intaglio.cli.demo import command as demo
 from intaglio.cli.doctor import command as doctor
 from intaglio.cli.failure import Commands
+from intaglio.cli.kits import command as kits
 
 __all__ = ["app", "run"]
 
@@ -68,8 +69,10 @@ def _root(
     """
 
 
-# The order of `--help`: see it work, set it up, run it, look at it, judge evidence by hand.
-for module in (demo, keygen, measure, policy, lab, serve, sigma, running, offer, records, sessions, state, quarantine):
+# The order of `--help`: see it work, set it up, pack it, run it, look at it, judge evidence by hand.
+for module in (demo, keygen, measure, policy, kits, lab):
+    module.add_to(app)
+for module in (serve, sigma, running, offer, records, sessions, state, quarantine):
     module.add_to(app)
 for module in (verify, ear, inspect, collateral, doctor):
     module.add_to(app)

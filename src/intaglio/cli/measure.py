@@ -10,7 +10,7 @@ from intaglio.cli.console import examples, note, warn
 from intaglio.cli.failure import Usage
 from intaglio.cli.reading import read_bytes
 
-__all__ = ["add_to", "policy_table"]
+__all__ = ["add_to", "check_script", "policy_table"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -119,7 +119,7 @@ def _script(script: Path, workload: str, trust: list[Path], sigstruct: Path | No
         image = image_of(script, trust)
     except ValueError as error:
         raise Usage(str(error)) from error
-    _check_script(script, image.files[0].content)
+    check_script(script, image.files[0].content)
     mr_enclave = image.mr_enclave().hex()
     comment = "" if sigstruct is None else f"  # signed by {_signer(sigstruct, mr_enclave)}"
     typer.echo(policy_table(workload, mr_enclave, comment), nl=False)
@@ -165,7 +165,7 @@ def _checked(text: str) -> str:
     return text
 
 
-def _check_script(path: Path, content: bytes) -> None:
+def check_script(path: Path, content: bytes) -> None:
     """Raises `Usage` for what no enclave would run: a policy that names it would accept nothing."""
     try:
         compile(content, path.name, "exec", dont_inherit=True)
