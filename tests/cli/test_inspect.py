@@ -1,6 +1,7 @@
 """`inspect`: every format is recognised, shown, and refused when it is broken."""
 
 import base64
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from intaglio.cli.formats import identify
 from intaglio.errors import Malformed
 from intaglio.session.enclave import EnclaveHandshake
 from intaglio.session.offers import OfferTerms, make_offer
+from intaglio.session.results import Form, sign_token
 from intaglio.session.signing import Signer, SigningKeys, certify
 from intaglio.sim.amd_pki import AmdAuthority
 from intaglio.sim.draft import Draft
@@ -19,6 +21,7 @@ from intaglio.sim.snp import SnpDraft
 from intaglio.sim.world import Lab
 from intaglio.types import Tee, UnixTime
 from intaglio.wire.content import Record
+from intaglio.wire.ear import Appraisal, Claim, Ear, Tier, VerifierId
 from intaglio.wire.identity import KeyCertificate, KeyUse, Pin, Suite
 from intaglio.wire.snp_certs import CertificateTable
 from intaglio.wire.snp_fields import Product
@@ -138,3 +141,17 @@ def test_nothing_from_a_file_reaches_the_terminal_raw(tmp_path: Path) -> None:
     assert ran.status == 0
     assert "\x1b" not in ran.out
     assert "\\x1b[2J\\nnot an attack" in ran.out
+
+
+def test_neither_names_in_a_file_nor_its_own_reach_the_terminal_raw(tmp_path: Path) -> None:
+    vector, nasty = {Claim.HARDWARE: 2}, "\x1b[2J\nnot an attack"
+    appraisal = Appraisal(Tier.NONE, vector, annotated_evidence={nasty: {nasty: [1, 2]}})
+    ear = Ear(UnixTime(1), VerifierId("a", "b"), {nasty: appraisal})
+    token = tmp_path / "nasty\x1b[2J"
+    token.write_bytes(sign_token(SigningKeys.generate(os.urandom), ear, Form.JWT))
+    other = tmp_path / "other"
+    other.write_text(json.dumps({nasty: 1}))
+    for arguments in (("inspect", token), ("ear", "show", token), ("verify", token), ("verify", other)):
+        ran = run(*arguments)
+        assert "\x1b" not in ran.out + ran.err
+        assert "\nnot an attack" not in ran.out + ran.err

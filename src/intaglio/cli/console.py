@@ -1,5 +1,5 @@
-"""What commands write: plain lines, with colour where a person looks on. Text that came from outside is cleaned first,
-so that a certificate's name or a record can't move the cursor or rewrite what stands above it."""
+"""What commands write: plain lines, with colour where a person looks on. Every line is cleaned, so that a certificate's
+name, a record or a file's name can't move the cursor or rewrite what stands above it."""
 
 import json
 import sys
@@ -31,23 +31,23 @@ def examples(*lines: str) -> str:
 
 def line(text: str = "", style: Style = "") -> None:
     """One line on stdout, never wrapped: what is long is long, and can be searched for."""
-    _console().print(Text(text, style=style), soft_wrap=True)
+    _console().print(Text(clean(text), style=style), soft_wrap=True)
 
 
 def field(name: str, value: object, *, indent: int = 0, width: int = 22) -> None:
     """One line "name   value" on stdout."""
-    label = " " * indent + name.ljust(width - indent) + " "
+    label = " " * indent + clean(name).ljust(width - indent) + " "
     _console().print(Text.assemble((label, "dim"), clean(_shown(value))), soft_wrap=True)
 
 
 def note(text: str) -> None:
     """One line on stderr for the person who watches: not part of the output."""
-    Console(stderr=True, highlight=False).print(Text(text), soft_wrap=True)
+    Console(stderr=True, highlight=False).print(Text(clean(text)), soft_wrap=True)
 
 
 def warn(text: str) -> None:
     """One line on stderr that should not be overlooked."""
-    Console(stderr=True, highlight=False).print(Text(text, style="bold yellow"), soft_wrap=True)
+    Console(stderr=True, highlight=False).print(Text(clean(text), style="bold yellow"), soft_wrap=True)
 
 
 def table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
