@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from intaglio.cli.formats import identify
+from intaglio.collateral.bundle import seal_bundle
 from intaglio.errors import Malformed
 from intaglio.session.enclave import EnclaveHandshake
 from intaglio.session.offers import OfferTerms, make_offer
@@ -18,8 +19,10 @@ from intaglio.sim.draft import Draft
 from intaglio.sim.loader import image_of
 from intaglio.sim.signing import EnclaveTerms, sign_enclave
 from intaglio.sim.snp import SnpDraft
-from intaglio.sim.world import Lab
+from intaglio.sim.world import DEFAULT_FMSPC, Lab
 from intaglio.types import Tee, UnixTime
+from intaglio.wire.collateral_bundle import Bundle, Entry
+from intaglio.wire.collateral_request import DcapRequest
 from intaglio.wire.content import Record
 from intaglio.wire.ear import Appraisal, Claim, Ear, Tier, VerifierId
 from intaglio.wire.identity import KeyCertificate, KeyUse, Pin, Suite
@@ -49,6 +52,8 @@ def files(lab_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     mr_enclave = image_of(folder / "meter.py").mr_enclave()
     amd = SnpDraft.of(AmdAuthority.create(NOON, bits=2048), NOON, product=Product.TURIN, version=5).build()
     table = CertificateTable(vcek=amd.collateral.vek, ask=amd.collateral.ask, crl=amd.collateral.crl).encode()
+    collateral = Entry(DcapRequest(Tee.SGX, DEFAULT_FMSPC, "platform"), NOON, "http://pcs.example", made.collateral)
+    bundle = Bundle.of("dc", NOON, 7, [collateral])
     return {
         "SEV-SNP report": amd.report,
         "SEV-SNP collateral": amd.collateral.encode_json(),
@@ -64,6 +69,7 @@ def files(lab_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         "frames": b"".join(frames),
         "data centre's pin": (folder / "dc.pub").read_bytes(),
         "data centre's pin (CBOR)": pin.encode(),
+        "collateral bundle": seal_bundle(bundle, Signer(suite, operational, certificate)),
         "keystore": (folder / "dc.key").read_bytes(),
         "SIGSTRUCT": sign_enclave(lab.vendor, mr_enclave, EnclaveTerms(), now=NOON).encode(),
     }

@@ -32,9 +32,9 @@ def inspect(
     """Say what a file is, and print its fields.
 
     Known are quotes and SGX reports, SEV-SNP reports and the certificate tables beside them, Nitro documents, reports
-    of Intel's attestation service, collateral, certificate chains and revocation lists, SIGSTRUCTs, data-centre pins,
-    keystores (their header), offers, hellos, Accepts and frames. Nothing is judged, nothing is decrypted and no
-    signature is checked: that is what `intaglio verify` and `intaglio offer` are for.
+    of Intel's attestation service, collateral and bundles of it, certificate chains and revocation lists, SIGSTRUCTs,
+    data-centre pins, keystores (their header), offers, hellos, Accepts and frames. Nothing is judged, nothing is
+    decrypted and no signature is checked: that is what `intaglio verify` and `intaglio offer` are for.
 
     Exit status: 0 if it was recognised and well formed, 1 if not, 2 if it can't be read.
     """

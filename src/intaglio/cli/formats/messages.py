@@ -1,4 +1,5 @@
-"""Intaglio's own messages and files: offer, hello, Accept, frames, pin, keystore; and the vendor's SIGSTRUCT.
+"""Intaglio's own messages and files: offer, hello, Accept, frames, pin, keystore, bundle of collateral; and the
+vendor's SIGSTRUCT.
 
 What is sealed stays sealed: these readers hold no key and show what any courier could see.
 """
@@ -6,10 +7,12 @@ What is sealed stays sealed: these readers hold no key and show what any courier
 from collections.abc import Sequence
 
 from intaglio.cli.formats.facts import Facts, Format, When
+from intaglio.collateral.freshness import freshness
 from intaglio.errors import Malformed
 from intaglio.session.offers import read_offer
 from intaglio.session.signing import key_id
 from intaglio.wire import cbor, cose
+from intaglio.wire.collateral_bundle import Bundle, Entry, SignedBundle
 from intaglio.wire.frame import parse_frame, split_frames
 from intaglio.wire.hello import Accept, Hello
 from intaglio.wire.identity import KeyCertificate, Pin, PublicKeys
@@ -82,6 +85,29 @@ def read_frames(data: bytes) -> Facts:
         ],
         "note": "contents are encrypted to the data centre",
     }
+
+
+def read_bundle(data: bytes) -> Facts:
+    bundle = SignedBundle.parse(data)
+    content = Bundle.parse(cose.Signed.parse(bundle.signed, "bundle.signed").payload or b"")
+    return {
+        "audience": content.audience,
+        "created": When(content.created),
+        "sequence": content.sequence,
+        "signed_by": _signers(bundle.signed, "bundle.signed"),
+        "key_certificate": None if bundle.certificate is None else _key_certificate(bundle.certificate),
+        "entries": [_entry(entry) for entry in content.entries],
+        "note": "the signature was not checked: intaglio collateral import does that",
+    }
+
+
+def _entry(entry: Entry) -> Facts:
+    """Where its dates can't be read, the rest is shown all the same: an import names the problem."""
+    facts = {"request": str(entry.request), "source": entry.source, "fetched_at": When(entry.fetched_at)}
+    try:
+        return {**facts, "next_update": When(freshness(entry.collateral).next_update)}
+    except Malformed as error:
+        return {**facts, "problem": str(error)}
 
 
 def read_pin_text(data: bytes) -> Facts:
@@ -181,6 +207,7 @@ MESSAGE_FORMATS = (
     Format("hello", _labelled("hello"), read_hello),
     Format("Accept", _labelled("accept"), read_accept),
     Format("data centre's pin (CBOR)", _labelled("identity"), lambda data: _pin(Pin.parse(data))),
+    Format("collateral bundle", _labelled("collateral-bundle"), read_bundle),
     Format("keystore", _labelled("sealed-file"), read_sealed_file),
     Format("frames", lambda data: data.startswith(_FRAME_BEGIN), read_frames),
     Format("SIGSTRUCT", lambda data: data.startswith(_SIGSTRUCT_BEGIN), read_sigstruct),
