@@ -171,3 +171,12 @@ def test_a_folder_is_one_processs_at_a_time(tmp_path: Path) -> None:
     os.close(descriptor)
     assert mode(folder) == 0o700
     assert mode(folder / ".lock") == 0o600
+
+
+@pytest.mark.parametrize(("name", "error"), [("folder", IsADirectoryError), ("none/file", FileNotFoundError)])
+def test_what_can_not_be_replaced_is_called_by_its_name(name: str, error: type[OSError], tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(error) as caught:
+        replace_private(tmp_path / name, b"content")
+    assert str(caught.value).endswith(f": {str(tmp_path / name)!r}")
+    assert names(tmp_path) == ["folder"]

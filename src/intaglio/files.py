@@ -33,8 +33,17 @@ def replace_private(path: Path, content: bytes) -> None:
     """Puts `content` at `path`, mode 0600: a reader, or a crash, finds the old file or the new one, never a mixture.
 
     Several processes may do it at once. What a crash leaves behind has a name of its own (`.NAME.` and a random end),
-    and is in nobody's way; `remove_leftovers` is for whoever knows that nobody else is writing.
+    and is in nobody's way; `remove_leftovers` is for whoever knows that nobody else is writing. Errors name `path`, not
+    the file of a moment that nobody asked for.
     """
+    try:
+        _replace(path, content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    sync_folder(path.parent)
+
+
+def _replace(path: Path, content: bytes) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         _fill(descriptor, content)
@@ -42,7 +51,6 @@ def replace_private(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:
