@@ -175,6 +175,7 @@ def test_a_quote_without_certificate_gets_one(
         ("--product", "Rome", "--chip-id", "00", "--tcb", "00" * 8), ("--product", "Milan", "--chip-id", "00"),
         ("--product", "Milan", "--chip-id", "xy", "--tcb", "00" * 8),
         ("--product", "Milan", "--chip-id", "00" * 65, "--tcb", "00" * 8),
+        ("--product", "Milan", "--chip-id", "ab" * 8, "--tcb", "00" * 8),
         ("--fmspc", DEFAULT_FMSPC, "--pcs", "ftp://x"), ("--fmspc", DEFAULT_FMSPC, "--kds", "nonsense"),
     ],
 )  # fmt: skip
@@ -182,6 +183,25 @@ def test_what_can_not_be_asked_for(arguments: tuple[str, ...], store: Path) -> N
     ran = run("collateral", "fetch", *arguments, "--store", store)
     assert ran.status == 2, ran.out
     assert not store.exists()
+    assert all(option in ran.err for option in arguments[:1] if option == "--product"), ran.err
+
+
+def test_what_can_not_be_kept_is_no_success(url: str, tmp_path: Path) -> None:
+    taken = tmp_path / "file"
+    taken.write_bytes(b"")
+    arguments = ("collateral", "fetch", "--fmspc", DEFAULT_FMSPC, "--pcs", url, "--store", taken)
+    refused = run(*arguments)
+    assert (refused.status, refused.out) == (1, "")
+    assert "--out" in refused.err
+    written = run(*arguments, "--out", tmp_path / "collateral.json")
+    assert written.status == 0, "it was asked for elsewhere, too"
+
+
+def test_nothing_to_fetch_for_a_report_of_the_attestation_service(store: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"report": "{}", "signature": "", "certificates": ""}))
+    ran = run("collateral", "fetch", report, "--store", store)
+    assert (ran.status, "IAS report" in ran.err, "carries its own" in ran.err) == (2, True, True)
 
 
 def test_nitro_needs_nothing(store: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from intaglio.cli.collateral.services import (
+    FOLDER,
     KdsOption,
     PcsOption,
     cached_source,
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
 
 __all__ = ["fetch"]
 
+_NOTHING_TO_FETCH = {
+    "ECDSA_QUOTE": "it carries no PCK certificate, which says who made it; --with-certificate asks for that",
+    "EPID_QUOTE": "the service that could judge it is gone",
+    "IAS_REPORT": "it carries its own certificates",
+    "SGX_REPORT": "it is judged by a key of its own machine",
+    "SNP_REPORT": "it does not say which chip made it: masked, not signed, or of a processor not known here",
+    "NITRO_DOCUMENT": "it carries its own certificates",
+}
+"""By the name of the kind."""
 _LONGEST_WAIT = 900
 """Seconds for which a person may be kept waiting for a turn at a service."""
 
@@ -74,6 +84,8 @@ def fetch(
 
     Exit status: 0 fetched, 1 not, 2 something you gave can't be used.
     """
+    from intaglio.collateral.folder import EntryFolder  # noqa: PLC0415
+    from intaglio.errors import Unavailable  # noqa: PLC0415
     from intaglio.types import UnixTime  # noqa: PLC0415
     from intaglio.wire.snp_parts import split_extended_report  # noqa: PLC0415
 
@@ -86,10 +98,13 @@ def fetch(
         requests = _of_evidence(data, evidence, channel)
     else:
         requests = (_of_options(tee, fmspc, ca, product, chip_id, tcb, channel),)
-    source = cached_source(store_folder(store), pcs, kds)
+    folder = store_folder(store)
+    source = cached_source(folder, pcs, kds)
     request, collateral = _first(source, requests)
     if out is not None:
         out.write_bytes(collateral.encode_json())
+    elif EntryFolder(folder / FOLDER).load(request) is None:
+        raise Unavailable(f"{folder}: what was fetched can't be kept there; --out FILE writes it elsewhere")
     (forecast,) = (each for each in source.forecasts() if each.entry.request == request)
     if json:
         print_json({**forecast.to_json(at), "out": str(out) if out else None})
@@ -102,43 +117,59 @@ def fetch(
 def _of_evidence(data: bytes, path: Path, update: "TcbUpdate") -> "tuple[CollateralRequest, ...]":
     from intaglio.collateral.evidence import requests_for  # noqa: PLC0415
     from intaglio.errors import Malformed  # noqa: PLC0415
-    from intaglio.types import Tee  # noqa: PLC0415
     from intaglio.verify.evidence import classify  # noqa: PLC0415
 
     try:
         requests = requests_for(data, update)
-        kind = classify(data)
+        kind = classify(data)[1]
     except Malformed as error:
         raise Usage(f"{path}: {error}") from error
     if not requests:
-        carries = kind[0] is Tee.NITRO
-        why = "it carries its own certificates" if carries else "it does not say which platform made it"
-        more = "" if carries else "; for a quote without PCK certificate: --with-certificate"
-        raise Usage(f"{path}: {kind[1].value}: nothing to fetch, because {why}{more}")
+        raise Usage(f"{path}: {kind.value}: nothing to fetch, because {_NOTHING_TO_FETCH[kind.name]}")
     return requests
 
 
 def _of_options(
     tee: str, fmspc: str | None, ca: str, product: str | None, chip_id: str | None, tcb: str | None, update: "TcbUpdate"
 ) -> "CollateralRequest":
-    from intaglio.errors import Malformed  # noqa: PLC0415
     from intaglio.types import Tee  # noqa: PLC0415
-    from intaglio.wire.collateral_request import DcapRequest, SnpRequest  # noqa: PLC0415
+    from intaglio.wire.collateral_request import DcapRequest  # noqa: PLC0415
+
+    if fmspc is not None and product is None:
+        try:
+            return DcapRequest(Tee(tee.lower()), fmspc.lower(), ca.lower(), update)
+        except ValueError as error:
+            raise Usage(str(error)) from error
+    if product is None or fmspc is not None:
+        raise Usage("what for? Give evidence, or --fmspc, or --product with --chip-id and --tcb")
+    return _of_chip(product, chip_id or "", tcb or "")
+
+
+def _of_chip(name: str, chip_id: str, tcb: str) -> "CollateralRequest":
+    """A chip id is given in full: a shorter one would be another chip's, and AMD counts the question."""
+    from intaglio.errors import Malformed  # noqa: PLC0415
+    from intaglio.wire.collateral_request import SnpRequest  # noqa: PLC0415
     from intaglio.wire.snp_fields import Product, TcbVersion  # noqa: PLC0415
 
-    if (fmspc is None) == (product is None):
-        raise Usage("what for? Give evidence, or --fmspc, or --product with --chip-id and --tcb")
+    product = {each.value.lower(): each for each in Product}.get(name.lower())
+    if product is None:
+        raise Usage(f"--product {name}: need {', '.join(each.value for each in Product)}")
+    size, chip, levels = product.chip_id_size, _hexadecimal(chip_id), _hexadecimal(tcb)
+    if len(chip) not in (size, 64) or len(levels) != 8:
+        raise Usage(f"--product {name}: needs --chip-id ({2 * size} hexadecimal digits) and --tcb (16)")
     try:
-        if fmspc is not None:
-            return DcapRequest(Tee(tee.lower()), fmspc.lower(), ca.lower(), update)
-        line = Product((product or "").capitalize())
-        levels = bytes.fromhex(tcb or "")
-        if chip_id is None or len(levels) != 8:
-            raise Usage("--product: needs --chip-id and --tcb (16 hexadecimal digits)")
-        chip = bytes.fromhex(chip_id).ljust(64, b"\0")
-        return SnpRequest(line, chip, TcbVersion.parse(levels, line.has_fmc, "reported_tcb"))
+        version = TcbVersion.parse(levels, product.has_fmc, "--tcb")
+        return SnpRequest(product, chip.ljust(64, b"\0"), version)
     except (ValueError, Malformed) as error:
         raise Usage(str(error)) from error
+
+
+def _hexadecimal(text: str) -> bytes:
+    """Nothing for what is none."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
 
 
 def _first(source: "CachedSource", requests: "tuple[CollateralRequest, ...]") -> "tuple[CollateralRequest, Collateral]":
