@@ -274,3 +274,15 @@ def test_a_bundle_of_another_data_centre_is_refused(url: str, store: Path, works
     broken = run("collateral", "import", bundle, "--pin", workshop / "dc.pub", "--store", workshop / "away", "--json")
     assert (broken.status, broken.json["reason"]) == (1, "MALFORMED_MESSAGE")
     assert json.loads(broken.out)["problem"].startswith("bundle")
+
+
+def test_damaged_books_of_a_store_do_not_hide_what_is_held(url: str, store: Path) -> None:
+    run("collateral", "fetch", "--fmspc", DEFAULT_FMSPC, "--pcs", url, "--store", store)
+    (store / "collateral" / "rollbacks.jsonl").write_bytes(b"[" * 100_000 + b'\n{"at": "never"}\nno\n')
+    assert run("collateral", "status", "--store", store, "--at", NOON).status == 0
+    (store / "collateral" / "bundles.cbor").write_bytes(b"damaged")
+    shown = run("collateral", "status", "--store", store, "--at", NOON)
+    assert (shown.status, DEFAULT_FMSPC in shown.out, "bundles.cbor" in shown.err) == (1, True, True)
+    assert "restore it" in shown.err
+    told = run("collateral", "status", "--store", store, "--at", NOON, "--json")
+    assert (told.status, len(told.json["held"]), "bundles.cbor" in told.json["problem"]) == (1, 1, True)

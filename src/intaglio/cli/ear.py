@@ -61,11 +61,15 @@ def show(
     """
     from intaglio.cli.ear_text import show_refusal, show_token  # noqa: PLC0415
     from intaglio.cli.inputs import read_pin  # noqa: PLC0415
-    from intaglio.errors import Rejected  # noqa: PLC0415
+    from intaglio.errors import Malformed, Rejected  # noqa: PLC0415
     from intaglio.session.results import read_token  # noqa: PLC0415
 
     pinned = None if pin is None else read_pin(pin)
-    token = read_token(dearmoured(read_bytes(file))[0])
+    data = dearmoured(read_bytes(file))[0]
+    try:
+        token = read_token(data)
+    except Malformed as error:
+        raise Malformed(str(file), f"no attestation result: {error}") from error
     now, reason = int(time.time()), None
     try:
         if pinned is not None:

@@ -89,7 +89,7 @@ def noted_rollbacks(folder: Path) -> list[dict[str, object]]:
     for line in text.splitlines():
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
             found.append(value)

@@ -20,6 +20,9 @@ V = TypeVar("V")
 
 _NAME = "bundles.cbor"
 _LABEL = cbor.LABEL_PREFIX + "bundle-sequences"
+_REMEDY = (
+    "restore it from a backup; without one, remove it and import the newest bundle at once, because then any is taken"
+)
 MAX_FILE = 1 << 20
 MAX_PINS = 1024
 """One row a pin that was ever used here."""
@@ -35,12 +38,20 @@ class Sequences:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Empty where no bundle was ever made or imported. Raises `Malformed`, OSError."""
+        """Empty where no bundle was ever made or imported. Raises `Malformed`, which says what to do, OSError."""
+        path = folder / _NAME
         try:
-            with (folder / _NAME).open("rb") as file:
+            with path.open("rb") as file:
                 data = file.read(MAX_FILE + 1)
         except FileNotFoundError:
             return cls(folder, {}, {})
+        try:
+            return cls._parse(folder, data)
+        except Malformed as error:
+            raise Malformed(str(path), f"{error.problem}; {_REMEDY}") from error
+
+    @classmethod
+    def _parse(cls, folder: Path, data: bytes) -> Self:
         if len(data) > MAX_FILE:
             raise Malformed(_NAME, f"more than {MAX_FILE} bytes")
         label, imports, exports = cbor.array(cbor.decode(data, _NAME), _NAME, 3)

@@ -1,6 +1,7 @@
 """`intaglio collateral status`: what is held, when it ends, and who offered less."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,11 +42,13 @@ def status(
     Collateral that ends takes every session with it: no hello is accepted after its next update. A gateway asks again
     while a tenth of the lifetime is left, so less than that means that its services do not answer.
 
-    Exit status: 0, or 1 if anything has ended (or ends within --days).
+    Exit status: 0, or 1 if anything has ended (or ends within --days), or if the numbers of imported bundles can't be
+    read.
     """
     from intaglio.collateral.cache import CachedSource  # noqa: PLC0415
     from intaglio.collateral.rollbacks import noted_rollbacks  # noqa: PLC0415
     from intaglio.collateral.sequences import Sequences  # noqa: PLC0415
+    from intaglio.errors import Malformed  # noqa: PLC0415
     from intaglio.types import UnixTime  # noqa: PLC0415
 
     folder = store_folder(store) / FOLDER
@@ -53,7 +56,12 @@ def status(
         raise Usage(f"{folder}: no collateral was ever kept here; --store names the gateway's folder")
     now = UnixTime(int(time.time()) if at is None else at)
     held = sorted(CachedSource((), folder).forecasts(), key=lambda forecast: forecast.next_update)
-    noted, imports = noted_rollbacks(folder), Sequences.open(folder).imports
+    noted, problem = noted_rollbacks(folder), None
+    imports: Mapping[bytes, tuple[int, bytes]] = {}
+    try:
+        imports = Sequences.open(folder).imports
+    except Malformed as error:  # what is held, and when it ends, can be said all the same
+        problem = str(error)
     least = min((forecast.days(now) for forecast in held), default=None)
     if json:
         print_json({
@@ -63,6 +71,7 @@ def status(
             "held": [forecast.to_json(now) for forecast in held],
             "rollbacks": noted,
             "imported": [{"pin_hash": pin.hex(), "sequence": number} for pin, (number, _) in imports.items()],
+            "problem": problem,
             "nitro": {"fetched": False, "reason": _AWS},
         })  # fmt: skip
     else:
@@ -71,7 +80,9 @@ def status(
             field("bundle imported", f"sequence {number} of pin {pin.hex()[:16]}...")
         for rollback in noted[-5:]:
             warn(f"rollback: {rollback.get('source')} offered an older {rollback.get('what')}, {_when(rollback)}")
-    if least is not None and least < (days or 0):
+        if problem is not None:
+            warn(problem)
+    if problem is not None or (least is not None and least < (days or 0)):
         raise typer.Exit(Exit.FAILED)
 
 
