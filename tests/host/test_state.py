@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cbor2
@@ -11,9 +12,11 @@ import pytest
 
 from intaglio.gateway.server import running
 from intaglio.host import EnclaveDied, EnclaveRefused, Relay, launch
+from intaglio.host.relay import Fate
 from intaglio.sim.loader import measure
 from intaglio.sim.world import Lab
 from intaglio.types import UnixTime
+from tests.cli.conftest import run
 from tests.conftest import ROOT
 from tests.gateway.world import POLICY, World
 
@@ -101,3 +104,39 @@ def test_an_enclave_with_a_state_wants_it_first(world: World, tmp_path: Path, la
     ):
         pass
     assert told.value.code == "no-state"
+
+
+def test_frames_of_a_crash_arrive_before_the_session_that_follows_them(
+    world: World, tmp_path: Path, lab_folder: Path
+) -> None:
+    """Enclave and host died with three changes in the spool, while the data centre was away."""
+    kept, spool, script = tmp_path / "counter.sealed", tmp_path / "spool", tmp_path / "counter.py"
+    command = runner(lab_folder)
+    with launch(script, command=command, state=kept) as counter:
+        with running(world.settings) as url, Relay(counter, url, spool=spool) as relay:
+            assert relay.call("count").fate is Fate.STORED
+        with Relay(counter, url, spool=spool) as relay:
+            assert [relay.call("count").fate for _ in range(3)] == [Fate.SPOOLED] * 3
+    settings = replace(world.settings, port=int(url.rpartition(":")[2]))
+    with running(settings) as url, launch(script, command=command, state=kept) as counter:
+        with Relay(counter, url, spool=spool):
+            pass  # leaving waits until the session is decided
+        with Relay(counter, url, spool=spool) as relay:
+            assert relay.call("count").fate is Fate.STORED
+    assert counted(world) == [1, 2, 3, 4, 5]
+    with world.reader() as reader:
+        (state,) = reader.states()
+    assert (state.counter, state.forks) == (5, 0)
+
+
+def test_the_command_keeps_a_state(world: World, tmp_path: Path, lab_folder: Path) -> None:
+    kept = tmp_path / "counter.sealed"
+    arguments = ("run", tmp_path / "counter.py", "--call", "count", "--lab", lab_folder, "--state", kept)
+    with running(world.settings) as url:
+        for _ in range(2):
+            assert run(*arguments, "-d", url).status == 0
+        kept.write_bytes(b"something else")
+        refused = run(*arguments, "-d", url)
+    assert refused.status == 1
+    assert "the enclave refuses" in refused.err
+    assert counted(world) == [1, 2]

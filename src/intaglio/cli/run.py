@@ -30,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
             "intaglio run meter.py -d http://127.0.0.1:8080 --lab lab --call get_size",
             "intaglio run meter.py -d http://dc.example --call 'add [1, 2]' --call 'set {\"size\": 3}'",
             "intaglio run meter.py -d http://dc.example --call get_size --every 60 --spool /var/spool/meter",
+            "intaglio run counter.py -d http://dc.example --call count --state counter.sealed",
             "intaglio run --connect vsock:16:5005 -d http://dc.example --call get_size",
             "intaglio run --stdio 'gramine-sgx meter' -d http://dc.example --call get_size",
         )
@@ -92,6 +93,9 @@ def run(
     spool: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep messages here until they are delivered, across restarts.")
     ] = None,
+    state: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep the enclave's sealed state here; it need not exist yet.")
+    ] = None,
     connect: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="The enclave listens here: unix:PATH or vsock:CID:PORT.")
     ] = None,
@@ -122,7 +126,8 @@ def run(
     check_url(data_centre)
     if spool is not None and spool.exists() and not spool.is_dir():
         raise Usage(f"{spool}: not a folder; a spool is one")
-    with _LastTrouble() as trouble, _enclave(script, connect, stdio, lab, platform, trust or []) as enclave:
+    started = _enclave(script, connect, stdio, lab, platform, trust or [])
+    with _LastTrouble() as trouble, _with_state(started, state) as enclave:
         callable_names = enclave.calls()
         if not calls:
             table(("CALLS",), [(name,) for name in callable_names])
@@ -149,6 +154,17 @@ def run(
             warn(f"because: {trouble.said}")
     if refused:
         raise typer.Exit(Exit.FAILED)
+
+
+def _with_state(enclave: "EnclaveConnection", state: Path | None) -> "EnclaveConnection":
+    """Hands in what the enclave had sealed when it ran last."""
+    from intaglio.host import EnclaveRefused  # noqa: PLC0415
+
+    try:
+        return enclave if state is None else enclave.restored(state)
+    except EnclaveRefused as error:
+        typer.echo(f"intaglio: {state}: the enclave refuses: {clean(str(error))}", err=True)
+        raise typer.Exit(Exit.FAILED) from error
 
 
 def _enclave(
