@@ -1,10 +1,12 @@
 """From `get_size()` inside each kind of TEE to a record in the data centre: real attesters over simulated devices, real
 host, gateway and verifier, as processes."""
 
+import re
 import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from intaglio.sim.world import Lab
 from intaglio.types import Tee, UnixTime
 from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.collateral_request import CollateralRequest, DcapRequest
+from tests.cli.conftest import run
 from tests.conftest import ROOT
 from tests.gateway.world import POLICY, World
 
@@ -145,4 +148,46 @@ def test_a_lab_without_guests_is_named(tmp_path: Path) -> None:
     ran = subprocess.run([*command, "--lab", str(tmp_path), "--fd", "0"], capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert "amd.pem" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(("kit", "tee"), [("gramine", Tee.SGX), ("vm", Tee.SNP), ("nitro", Tee.NITRO)])
+def test_what_a_kit_has_packed_carries_a_hundred(world: World, tmp_path: Path, lab: Path, kit: str, tee: Tee) -> None:
+    """With the script and the arguments that the kit's image holds; a Unix socket stands in for its vsock."""
+    folder = tmp_path / kit
+    assert run(kit, "init", tmp_path / "meter.py", "--out", folder).status == 0
+    accept(world, tee, folder / "app" / "meter.py")
+    address = f"unix:{tmp_path / 'meter.sock'}"
+    options = [address if option.startswith("vsock:") else option for option in packed_options(folder)]
+    command = [sys.executable, "-m", "intaglio.sim.tee", str(folder / "app" / "meter.py"), *options]
+    command += ["--tee", tee.value, "--lab", str(lab)]
+    host = [sys.executable, str(ROOT / "examples" / "packed.py")]
+    with running(world.settings) as url, ExitStack() as stack:
+        if kit == "gramine":
+            host += [url, "--", *command]
+        else:
+            stack.enter_context(subprocess.Popen(command))
+            host += [url, address]
+        ran = subprocess.run(host, capture_output=True, text=True, check=False, timeout=120)
+    assert (ran.returncode, ran.stdout) == (0, "get_size: stored\n"), ran.stderr
+    with world.reader() as reader:
+        (record,) = reader.records()
+    assert (record.name, cbor2.loads(record.value)) == ("get_size", 100)
+
+
+def packed_options(folder: Path) -> list[str]:
+    """What follows the script on the command line that the kit's image runs."""
+    (file,) = [path for path in folder.iterdir() if path.name.endswith((".template", ".service", "Dockerfile"))]
+    (line,) = [line for line in file.read_text().splitlines() if "intaglio.enclave" in line]
+    return re.findall(r"[\w:.-]+", line.partition("meter.py")[2])
+
+
+@pytest.mark.parametrize(("runner", "status"), [(["tee", "--tee", "snp"], 71), (["run"], 1)])
+def test_an_address_at_which_nobody_can_connect(tmp_path: Path, lab: Path, runner: list[str], status: int) -> None:
+    shutil.copy(ROOT / "examples" / "meter.py", tmp_path)
+    command = [sys.executable, "-m", f"intaglio.sim.{runner[0]}", str(tmp_path / "meter.py"), *runner[1:]]
+    command += ["--lab", str(lab), "--listen", f"unix:{tmp_path / 'nowhere' / 'sock'}"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == status
+    assert "No such file or directory" in ran.stderr
     assert "Traceback" not in ran.stderr

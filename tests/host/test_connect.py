@@ -23,6 +23,9 @@ from intaglio.wire.address import ANY_CID, parse_address
 from tests.enclave.world import DataCentreSide, FakeAttester
 from tests.host.test_launch import ROOT, gone
 
+LOCAL_CID = 1
+"""VMADDR_CID_LOCAL, which Python does not name."""
+
 SECRET = "the enclave's own secret"
 SCRIPT = f"""
 import sys
@@ -102,18 +105,18 @@ def folder(tmp_path: Path, dc: DataCentreSide) -> Path:
 
 
 @contextmanager
-def on_vsock(folder: Path, listen: str) -> Iterator[tuple[VsockOverUnix, list[int]]]:
-    """An enclave that listens at a vsock address, and its exit status once it has ended."""
+def on_vsock(folder: Path, listen: str) -> Iterator[tuple[VsockOverUnix, list[int], FakeAttester]]:
+    """An enclave that listens at a vsock address, its exit status once it has ended, and what makes its evidence."""
     kernel, status = VsockOverUnix(folder, 16), list[int]()
-    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    attester = FakeAttester({path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})
 
     def run() -> None:
         stream = accept(parse_address(listen), kernel)
-        status.append(runtime.run(folder / "meter.py", FakeAttester(files), stream))
+        status.append(runtime.run(folder / "meter.py", attester, stream))
 
     thread = threading.Thread(target=run)
     thread.start()
-    yield kernel, status
+    yield kernel, status, attester
     thread.join(20.0)
     assert status
 
@@ -144,11 +147,30 @@ def carries_a_hundred(meter: EnclaveConnection, dc: DataCentreSide) -> None:
 def test_a_call_over_vsock(folder: Path, dc: DataCentreSide, listen: str, capsys: pytest.CaptureFixture[str]) -> None:
     script = (folder / "meter.py").read_text().replace('    assert sys.stdin.read() == ""\n', "")
     (folder / "meter.py").write_text(script)
-    with on_vsock(folder, listen) as (kernel, status):
+    with on_vsock(folder, listen) as (kernel, status, _):
         with connect("vsock:16:5005", wait=20.0, make=kernel) as meter:
             carries_a_hundred(meter, dc)
         assert set(kernel.families) == {socket.AF_VSOCK}
     assert status == [runtime.EXIT_OK]
+
+
+def has_loopback() -> bool:
+    """Whether this kernel carries a vsock from a process to another one of the same machine."""
+    try:
+        with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as listener:
+            listener.bind((LOCAL_CID, 5006))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_loopback(), reason="no vsock loopback in this kernel (modprobe vsock_loopback)")
+def test_a_call_over_the_kernels_own_vsock(folder: Path) -> None:
+    command = [sys.executable, "runner.py", str(folder / "meter.py"), "--listen", "vsock:any:5007"]
+    with subprocess.Popen(command, cwd=folder) as process:
+        with connect(f"vsock:{LOCAL_CID}:5007", wait=20.0) as meter:
+            assert meter.calls() == ["get_size"]
+        assert process.wait(20.0) == runtime.EXIT_OK
 
 
 def test_a_call_over_a_unix_socket(folder: Path, dc: DataCentreSide) -> None:
@@ -263,11 +285,12 @@ def test_a_hostile_host_on_stdio_learns_nothing(folder: Path, attack: str) -> No
 @pytest.mark.parametrize("attack", HOSTILE)
 def test_a_hostile_host_on_vsock_learns_nothing(folder: Path, attack: str, capsys: pytest.CaptureFixture[str]) -> None:
     data, breaks = HOSTILE[attack]
-    with on_vsock(folder, "vsock:any:5005") as (kernel, status), _raw(kernel) as host:
+    with on_vsock(folder, "vsock:any:5005") as (kernel, status, attester), _raw(kernel) as host:
         host.sendall(data)
         host.shutdown(socket.SHUT_WR)
         out = _everything(host)
     assert status == [runtime.EXIT_HOST if breaks else runtime.EXIT_OK]
+    assert attester.quoted == [], "nothing that the host chose was attested"
     said = capsys.readouterr()
     assert SECRET not in out.decode("latin-1") + said.out + said.err
     assert "Traceback" not in said.err

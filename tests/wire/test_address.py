@@ -1,6 +1,8 @@
 """Where enclave and host meet: three forms, and nothing that only looks like one."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from intaglio.errors import Malformed
 from intaglio.wire.address import ANY_CID, Stdio, Unix, Vsock, parse_address
@@ -35,3 +37,12 @@ def test_an_address_is_read_and_written_back(text: str, address: object) -> None
 def test_anything_else_is_none(text: str) -> None:
     with pytest.raises(Malformed, match=r"^address"):
         parse_address(text)
+
+
+@given(st.one_of(st.text(), st.text("unixvsockany:0123456789/-").map("vsock:".__add__)))
+def test_any_text_is_an_address_or_malformed(text: str) -> None:
+    try:
+        address = parse_address(text)
+    except Malformed:
+        return
+    assert parse_address(str(address)) == address

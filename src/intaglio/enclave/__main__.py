@@ -15,14 +15,17 @@ from intaglio.attest.system import KERNEL, System
 from intaglio.enclave import runtime
 from intaglio.enclave.runner import add_pipe_options, connect, make_undumpable
 
-__all__ = ["EXIT_NO_ATTESTER", "main", "parser", "run"]
+__all__ = ["EXIT_NO_ATTESTER", "EXIT_NO_HOST", "main", "parser", "run"]
 
 EXIT_NO_ATTESTER = 69
 """EX_UNAVAILABLE."""
+EXIT_NO_HOST = 71
+"""Nobody can connect at the address: it is in use, not allowed, or of a kind that this system lacks (EX_OSERR)."""
 
 
 def main(arguments: Sequence[str] | None = None, system: System = KERNEL) -> int:
-    """Runs the enclave until its pipe closes. Returns the exit status: the SDK's, or 69 where there is no evidence."""
+    """Runs the enclave until its pipe closes. Returns the exit status: the SDK's, 69 where there is no evidence, or 71
+    where no host can connect."""
     return run(parser("python -m intaglio.enclave").parse_args(arguments), system)
 
 
@@ -35,8 +38,12 @@ def run(options: argparse.Namespace, system: System) -> int:
     except (CannotAttest, WrongEvidence) as error:
         sys.stderr.write(f"intaglio enclave: {script.name}: no evidence can be made, so nothing is run\n  {error}\n")
         return EXIT_NO_ATTESTER
-    with connect(options) as stream:
-        return runtime.run(script, attester, stream)
+    try:
+        stream = connect(options)
+    except OSError as error:
+        sys.stderr.write(f"intaglio enclave: {script.name}: no host can connect ({error.strerror or error})\n")
+        return EXIT_NO_HOST
+    return runtime.run(script, attester, stream)
 
 
 def parser(name: str) -> argparse.ArgumentParser:

@@ -19,7 +19,7 @@ def add_pipe_options(parser: argparse.ArgumentParser) -> None:
     """`--fd`, `--socket` and `--listen`, one of which must be given."""
     pipe = parser.add_mutually_exclusive_group(required=True)
     pipe.add_argument("--fd", type=int, help="a connected stream socket that this process inherits")
-    pipe.add_argument("--socket", metavar="PATH", help="the same as --listen unix:PATH")
+    pipe.add_argument("--socket", type=_path, dest="listen", metavar="PATH", help="the same as --listen unix:PATH")
     pipe.add_argument("--listen", type=_address, metavar="ADDRESS",
                       help="one connection at unix:PATH or vsock:CID:PORT (CID may be any), or stdio")  # fmt: skip
 
@@ -28,7 +28,7 @@ def connect(options: argparse.Namespace, make: MakeSocket = kernel_socket) -> St
     """The connected socket that was inherited, or the first connection to the address. Raises OSError."""
     if options.fd is not None:
         return socket.socket(fileno=options.fd)
-    return accept(options.listen or parse_address(f"unix:{options.socket}"), make)
+    return accept(options.listen, make)
 
 
 def _address(text: str) -> Address:
@@ -36,6 +36,10 @@ def _address(text: str) -> Address:
         return parse_address(text)
     except Malformed as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _path(text: str) -> Address:
+    return _address(f"unix:{text}")
 
 
 def abandoned(fd: int | None) -> bool:

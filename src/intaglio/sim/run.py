@@ -43,12 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             terms=EnclaveTerms(isv_prod_id=options.isv_prod_id, isv_svn=options.isv_svn),
             now=UnixTime(int(time.time())),
         )
+        stream = connect(options)
     except (IntaglioError, OSError, ValueError) as error:
         if not abandoned(options.fd):
             sys.stderr.write(f"intaglio.sim.run: {error}\n")
         return _REFUSED
-    with connect(options) as stream:
-        return runtime.run(options.script, attester, stream)
+    return runtime.run(options.script, attester, stream)
 
 
 def load(
