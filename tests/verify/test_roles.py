@@ -21,8 +21,9 @@ from tests.verify.conftest import IMAGE, NOON, judge
 _Extensions = Iterable[tuple[x509.ExtensionType, bool]]
 
 
-def usage(*, data: bool = True, certificates: bool = False) -> tuple[x509.KeyUsage, bool]:
-    return x509.KeyUsage(data, False, False, False, False, certificates, False, False, False), True
+def offices(*named: str) -> tuple[x509.KeyUsage, bool]:
+    data, certificates, lists = (office in named for office in ("data", "certificates", "lists"))
+    return x509.KeyUsage(data, False, False, False, False, certificates, lists, False, False), True
 
 
 def sign_with(draft: Draft, lab: Lab, name: str, extensions: _Extensions) -> tuple[bool | None, tuple[Reason, ...]]:
@@ -43,8 +44,8 @@ def sign_with(draft: Draft, lab: Lab, name: str, extensions: _Extensions) -> tup
 
 def test_what_makes_a_signer(draft: Draft, lab: Lab) -> None:
     leaf = x509.BasicConstraints(ca=False, path_length=None), True
-    assert sign_with(draft, lab, TCB_SIGNER_NAME, (usage(), leaf)) == (True, ())
-    assert sign_with(draft, lab, TCB_SIGNER_NAME, (usage(),)) == (True, ())
+    assert sign_with(draft, lab, TCB_SIGNER_NAME, (offices("data"), leaf)) == (True, ())
+    assert sign_with(draft, lab, TCB_SIGNER_NAME, (offices("data"),)) == (True, ())
 
 
 def test_whoever_lacks_a_part_of_it_signs_no_collateral(draft: Draft, lab: Lab) -> None:
@@ -52,12 +53,12 @@ def test_whoever_lacks_a_part_of_it_signs_no_collateral(draft: Draft, lab: Lab) 
     unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00"), True
     authority = x509.BasicConstraints(ca=True, path_length=0), True
     shapes: list[tuple[str, _Extensions]] = [
-        (TCB_SIGNER_NAME.replace("TCB Signing", "PCK Certificate"), (usage(),)),
-        (TCB_SIGNER_NAME, (usage(), platform)),
-        (TCB_SIGNER_NAME, (usage(certificates=True), authority)),
-        (TCB_SIGNER_NAME, (usage(data=False, certificates=True),)),
+        (TCB_SIGNER_NAME.replace("TCB Signing", "PCK Certificate"), (offices("data"),)),
+        (TCB_SIGNER_NAME, (offices("data"), platform)),
+        (TCB_SIGNER_NAME, (offices("data", "certificates"), authority)),
+        (TCB_SIGNER_NAME, (offices("certificates"),)),
         (TCB_SIGNER_NAME, ()),
-        (TCB_SIGNER_NAME, (usage(), unknown)),
+        (TCB_SIGNER_NAME, (offices("data"), unknown)),
     ]
     for name, extensions in shapes:
         assert sign_with(draft, lab, name, extensions) == (False, (Reason.COLLATERAL_SIGNER,)), (name, extensions)
@@ -90,6 +91,61 @@ def test_a_platforms_authorities_bear_their_names(draft: Draft, lab: Lab) -> Non
     made = draft_of(lab)
     made.chain[1] = issue(replace(plan, sgx=made.pck_plan.sgx), ca.key.public_key(), root)
     assert judge(made.build()).reasons == (Reason.CERTIFICATE_ROLE,)
+
+
+def test_nobody_becomes_an_authority_by_naming_the_root(draft: Draft, lab: Lab) -> None:
+    """The attacker's own CA and TCB signer say that the root issued them, and the real root stands beside them."""
+    nobody = Holder(ec.generate_private_key(ec.SECP256R1()), lab.authority.root.certificate)
+    key = ec.generate_private_key(ec.SECP256R1())
+    plan = Plan(PLATFORM_CA_NAME, UnixTime(NOON - YEAR), UnixTime(NOON + YEAR), path_length=0)
+    ca = Holder(key, issue(plan, key.public_key(), nobody))
+    draft.chain[:2] = [issue(draft.pck_plan, draft.pck_key.public_key(), ca), ca.certificate]
+    draft.pck_crl = issue_crl(ca, (), this_update=UnixTime(NOON - DAY), next_update=UnixTime(NOON + DAY))
+    assert judge(draft.build()).reasons == (Reason.CERTIFICATE_CHAIN,)
+    made = draft_of(lab)
+    signer = Holder(key, issue(replace(plan, name=TCB_SIGNER_NAME, path_length=None), key.public_key(), nobody))
+    for document in (made.tcb_info, made.qe_identity):
+        document.sign_as(signer, lab.authority.root)
+    assert judge(made.build()).reasons == (Reason.COLLATERAL_SIGNER,)
+
+
+LEAF = x509.BasicConstraints(ca=False, path_length=None), True
+ROOM = x509.BasicConstraints(ca=True, path_length=1), True
+
+
+@pytest.mark.parametrize(
+    ("place", "extensions", "genuine"),
+    [
+        (0, (offices("data"), LEAF), True),
+        (0, (offices("data"), ROOM), False),
+        (0, (offices("data", "certificates"), LEAF), False),
+        (0, (offices(), LEAF), False),
+        (1, (offices("certificates", "lists"), ROOM), True),
+        (1, (offices("certificates", "lists"), LEAF), False),
+        (1, (offices("certificates"), ROOM), False),
+        (1, (offices("lists"), ROOM), False),
+        (2, (offices("certificates", "lists"), ROOM), True),
+        (2, (offices("certificates", "lists"), (x509.BasicConstraints(ca=True, path_length=None), True)), True),
+        (2, (offices("certificates", "lists"), LEAF), False),
+        (2, (offices("lists"), ROOM), False),
+    ],
+)
+def test_each_office_of_a_platforms_certificates(
+    draft: Draft, lab: Lab, place: int, extensions: _Extensions, genuine: bool
+) -> None:
+    """Check 11: leaf, CA and root with one power too many or too few, each signed by its honest issuer."""
+    root, ca = lab.authority.root, draft.issuer
+    keys = (draft.pck_key.public_key(), ca.key.public_key(), root.key.public_key())
+    honest = draft.chain[place]
+    begin = datetime.fromtimestamp(NOON - DAY, UTC)
+    builder = x509.CertificateBuilder(honest.issuer, honest.subject, keys[place], 77, begin, begin + timedelta(days=30))
+    if place == 0:
+        builder = builder.add_extension(x509.UnrecognizedExtension(SGX_EXTENSION, draft.pck_plan.sgx or b""), False)
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    draft.chain[place] = builder.sign((ca.key, root.key, root.key)[place], SHA256())
+    verdict = judge(draft.build())
+    assert (verdict.genuine, verdict.reasons) == (genuine, () if genuine else (Reason.CERTIFICATE_CONSTRAINTS,))
 
 
 def root_plan(lab: Lab, path_length: int | None) -> Plan:
