@@ -22,8 +22,11 @@ from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Outcome, TcbStatus, Verdict
 from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.dcap import Quote
+from intaglio.wire.endorsement import Collateral
 from intaglio.wire.pck import PckExtension
+from intaglio.wire.report_key import ReportKey
 from intaglio.wire.sgx import AttributeFlag, Attributes
+from intaglio.wire.snp_collateral import SnpCollateral
 from tests.verify.conftest import IMAGE, NOON, REPORT_DATA, judge
 
 
@@ -413,6 +416,13 @@ def test_one_quote_under_much_collateral_and_much_under_one(lab: Lab, draft: Dra
     revoked = Draft.of(lab, IMAGE, NOON).build().collateral
     assert verifier.verify(first.quote, revoked, NOON).reasons == (Reason.CERTIFICATE_REVOKED,)
     assert verifier.verify(first.quote, first.collateral, NOON).genuine is True
+
+
+@pytest.mark.parametrize("other", [SnpCollateral(b"", b"", b""), ReportKey(bytes(32), bytes(16))])
+def test_collateral_of_another_tee_is_none(draft: Draft, other: Collateral) -> None:
+    evidence = draft.build()
+    verdict = DcapVerifier(Roots.lab(evidence.root)).verify(evidence.quote, other, NOON)
+    assert (verdict.genuine, verdict.reasons) == (False, (Reason.COLLATERAL_MISMATCH,))
 
 
 def test_collateral_that_nobody_vouches_for_is_not_remembered(draft: Draft) -> None:
