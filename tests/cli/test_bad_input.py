@@ -162,3 +162,20 @@ def test_much_hexadecimal_is_read_in_memory_of_its_size() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 8 * len(text)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("verify", "x"), ("collateral", "status"), ("policy", "explain", "x"), ("policy", "try", "x")],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("moment", [-1, 2**53, 10**400])
+def test_a_moment_that_no_format_can_hold_is_a_usage_error(arguments: tuple[str, ...], moment: int) -> None:
+    ran = run(*arguments, f"--at={moment}")
+    assert (ran.status, ran.out) == (2, "")
+    assert "--at" in ran.err
+
+
+def test_more_records_than_can_be_counted_is_a_usage_error() -> None:
+    ran = run("records", "--limit", 2**70, "--name", "x")
+    assert (ran.status, "--limit" in ran.err) == (2, True)

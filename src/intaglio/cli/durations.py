@@ -1,10 +1,16 @@
-"""Durations as people and policies write them: 60s, 15m, 24h, 7d."""
+"""Times on a command line: durations as people and policies write them (60s, 15m, 24h, 7d), and Unix times."""
 
 import re
+from typing import Any
+
+import typer
 
 from intaglio.cli.failure import Usage
 
-__all__ = ["parse_duration"]
+__all__ = ["at_option", "parse_duration"]
+
+_LATEST = 2**53 - 1
+"""Every JSON reader, the database and a CBOR integer can hold it."""
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -16,3 +22,8 @@ def parse_duration(text: str) -> int:
     if found is None:
         raise Usage(f"{text!r}: need a duration such as 60s, 15m, 24h or 7d")
     return int(found[1]) * _SECONDS[found[2]]
+
+
+def at_option(what: str) -> Any:
+    """An option that takes a moment; `what` it is for."""
+    return typer.Option(metavar="UNIX_TIME", min=0, max=_LATEST, help=f"{what} [default: now]")

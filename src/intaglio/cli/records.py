@@ -36,7 +36,9 @@ def records(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on showing what arrives, until Ctrl-C.")] = False,
     session: Annotated[str | None, typer.Option(metavar="ID", help="Of this session only.")] = None,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Of this name only, for instance get_size.")] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=0, help="How many of the last ones; 0 for all.")] = 100,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=0, max=2**31, help="How many of the last ones; 0 for all.")
+    ] = 100,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one record a line.")] = False,
 ) -> None:
     """Show what enclaves have sent: values with their origin.

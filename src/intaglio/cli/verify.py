@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from intaglio.cli.console import examples, note, print_json
+from intaglio.cli.durations import at_option
 from intaglio.cli.failure import Exit, Usage
 from intaglio.cli.reading import dearmoured, read_bytes
 
@@ -56,7 +57,7 @@ def verify(
     ] = None,
     at: Annotated[
         int | None,
-        typer.Option(metavar="UNIX_TIME", min=0, help="Judge as of this Unix time. [default: now]"),
+        at_option("Judge as of this Unix time."),
     ] = None,
     lab: Annotated[
         list[Path] | None, typer.Option(metavar="ROOT.pem", help="Also trust the root of this simulated platform.")

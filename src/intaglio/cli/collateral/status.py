@@ -10,6 +10,7 @@ import typer
 from intaglio.cli.collateral.services import FOLDER
 from intaglio.cli.collateral.show import ends, show_forecast
 from intaglio.cli.console import field, line, moment, note, print_json, table, warn
+from intaglio.cli.durations import at_option
 from intaglio.cli.failure import Exit, Usage
 from intaglio.cli.store import Store, store_folder
 
@@ -31,9 +32,7 @@ def status(
         float | None,
         typer.Option(metavar="N", min=0, help="Exit status 1 if anything ends within so many days."),
     ] = None,
-    at: Annotated[
-        int | None, typer.Option(metavar="UNIX_TIME", min=0, help="As of this Unix time. [default: now]")
-    ] = None,
+    at: Annotated[int | None, at_option("As of this Unix time.")] = None,
     every: Annotated[bool, typer.Option("--all", "-a", help="Show every part of it.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from intaglio.cli.console import field, line, moment, print_json
+from intaglio.cli.durations import at_option
 from intaglio.cli.policy.check import PolicyFile
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def explain(
     file: PolicyFile,
     at: Annotated[
         int | None,
-        typer.Option(metavar="UNIX_TIME", min=0, help="What is accepted at this Unix time. [default: now]"),
+        at_option("What is accepted at this Unix time."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from intaglio.cli.console import line, moment, note, print_json, table
+from intaglio.cli.durations import at_option
 from intaglio.cli.failure import Exit
 from intaglio.cli.policy.check import PolicyFile
 from intaglio.cli.store import Store
@@ -40,7 +41,7 @@ def trial(
     ] = None,
     at: Annotated[
         int | None,
-        typer.Option(metavar="UNIX_TIME", min=0, help="Which sessions are live, and files' time. [default: now]"),
+        at_option("Which sessions are live, and files' time."),
     ] = None,
     lab: Annotated[
         list[Path] | None, typer.Option(metavar="ROOT.pem", help="Also trust the root of this simulated platform.")
