@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import typer
 
 from intaglio.cli.failure import Usage
-from intaglio.cli.reading import dearmoured
+from intaglio.cli.reading import dearmoured, read_bytes
 from intaglio.cli.run import parse_call
 from tests.cli.conftest import Ran, run
 from tests.cli.test_service import service
@@ -179,3 +180,9 @@ def test_a_moment_that_no_format_can_hold_is_a_usage_error(arguments: tuple[str,
 def test_more_records_than_can_be_counted_is_a_usage_error() -> None:
     ran = run("records", "--limit", 2**70, "--name", "x")
     assert (ran.status, "--limit" in ran.err) == (2, True)
+
+
+def test_without_standard_input_there_is_nothing_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(Usage, match="no standard input"):
+        read_bytes(Path("-"))

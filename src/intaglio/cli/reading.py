@@ -27,6 +27,8 @@ def read_bytes(path: Path, *, limit: int = MAX_FILE) -> bytes:
     bytes: to `verify` a file that a failing disk withholds is not evidence that failed."""
     try:
         if str(path) == "-":
+            if sys.stdin is None:  # closed by whoever started us
+                raise Usage("-: there is no standard input")
             data = sys.stdin.buffer.read(limit + 1)
         else:
             with path.open("rb") as file:
