@@ -229,3 +229,10 @@ def test_a_broken_file_in_the_store_stops_no_import(entry: Entry, tmp_path: Path
     imported = import_bundle(seal_bundle(bundle_of(entry), signer_of()), pin_of(), tmp_path, NOON)
     assert imported.taken == (entry,)
     assert [each.collateral for each in EntryFolder(tmp_path).entries()] == [entry.collateral]
+
+
+def test_what_a_crash_left_is_removed_by_the_next_import(entry: Entry, tmp_path: Path) -> None:
+    for name in (".bundles.cbor.0a1b2c3d", f".{REQUEST.key}.collateral.0a1b2c3d"):
+        (tmp_path / name).write_bytes(b"half")
+    import_bundle(seal_bundle(bundle_of(entry), signer_of()), pin_of(), tmp_path, NOON)
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "bundles.cbor", f"{REQUEST.key}.collateral"}

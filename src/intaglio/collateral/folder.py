@@ -5,7 +5,6 @@ Several processes may share the folder.
 """
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from intaglio.collateral.freshness import Forecast, forecast
 from intaglio.collateral.rollbacks import Rollback, rollbacks
 from intaglio.collateral.source import read_collateral
 from intaglio.errors import Malformed
-from intaglio.files import exclusive, replace_private
+from intaglio.files import exclusive, remove_leftovers, replace_private
 from intaglio.wire.collateral_bundle import Entry
 from intaglio.wire.collateral_request import CollateralRequest
 from intaglio.wire.endorsement import Collateral
@@ -27,8 +26,6 @@ MAX_FILES = 16384
 """As many as a bundle may have: platform families are dozens, chips as many as the fleet has."""
 MAX_BYTES = 512 << 20
 SUFFIX = ".collateral"
-_LEFTOVER_SECONDS = 3600
-"""What a crash left of a replaced file is older than any file that is being written."""
 
 _log = logging.getLogger("intaglio.collateral")
 
@@ -102,9 +99,7 @@ class EntryFolder:
 
     def _make_room(self, newest: Path) -> None:
         """What was written longest ago goes first: an entry in use is written again when it is refreshed."""
-        for leftover in self.path.glob(f".*{SUFFIX}.*"):
-            if _age(leftover) > _LEFTOVER_SECONDS:
-                leftover.unlink(missing_ok=True)
+        remove_leftovers(self.path)
         sizes: dict[Path, tuple[float, int]] = {}
         for path in self._files():
             with suppress(FileNotFoundError):  # another process found it forged
@@ -117,13 +112,6 @@ class EntryFolder:
             if path != newest:
                 path.unlink(missing_ok=True)
                 total -= sizes.pop(path)[1]
-
-
-def _age(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:  # another process was faster
-        return 0
 
 
 def read_held(path: Path) -> Collateral:
