@@ -94,7 +94,7 @@ def format_of(kind: str, evidence: bytes) -> str:
 
 def time_facts(verdict: Verdict) -> Iterator[Fact]:
     yield Fact("judged as of", f"{moment(verdict.at)} ({verdict.at})")
-    if verdict.valid_until is not None:
+    if verdict.genuine and verdict.valid_until is not None:
         yield Fact("holds until", moment(verdict.valid_until))
     if verdict.tcb_status is not None:
         since = f", TCB of {moment(verdict.tcb_date)[:10]}" if verdict.tcb_date is not None else ""
