@@ -5,7 +5,6 @@ signature first and reads afterwards (`TcbInfo.parse`, `EnclaveIdentity.parse`).
 bytes of a body (check 16), so a body is never serialised again.
 """
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Self
 from intaglio.errors import Malformed
 from intaglio.types import UnixTime
 from intaglio.wire import strict_json
+from intaglio.wire.hashing import sha256_of_parts
 from intaglio.wire.strict_json import Json
 from intaglio.wire.x509 import decode_crl
 
@@ -70,11 +70,8 @@ class DcapCollateral:
     """SHA-256 over all fields: the name under which a verifier remembers what it has judged."""
 
     def __post_init__(self) -> None:
-        hashed = hashlib.sha256()
-        for name in sorted(_FIELDS):
-            value: bytes = getattr(self, name)
-            hashed.update(len(value).to_bytes(8, "big") + value)
-        object.__setattr__(self, "digest", hashed.digest())
+        parts = (getattr(self, name) for name in sorted(_FIELDS))
+        object.__setattr__(self, "digest", sha256_of_parts(parts))
 
     @classmethod
     def parse_json(cls, data: bytes) -> Self:

@@ -5,9 +5,10 @@ this thread waits until another one pauses: in a pool of threads that verify, ha
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Protocol
 
-__all__ = ["feed", "sha256"]
+__all__ = ["feed", "sha256", "sha256_of_parts"]
 
 _KEPT = 2047
 """One byte less than what makes hashlib release the lock (HASHLIB_GIL_MINSIZE in CPython's Modules/hashlib.h)."""
@@ -27,6 +28,14 @@ def sha256(data: bytes) -> bytes:
     """The SHA-256 of `data`, 32 bytes."""
     hashed = hashlib.sha256()
     feed(hashed, data)
+    return hashed.digest()
+
+
+def sha256_of_parts(parts: Iterable[bytes]) -> bytes:
+    """The SHA-256 of all of them, each behind its length: no two lists of parts look alike."""
+    hashed = hashlib.sha256()
+    for part in parts:
+        hashed.update(len(part).to_bytes(8, "big") + part)
     return hashed.digest()
 
 

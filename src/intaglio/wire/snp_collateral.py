@@ -2,13 +2,13 @@
 there to AMD's root. Nothing is read here but the spelling; certificates are judged by `intaglio.verify`.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Self
 
 from intaglio.errors import Malformed
 from intaglio.wire import strict_json
+from intaglio.wire.hashing import sha256_of_parts
 from intaglio.wire.strict_json import Json
 from intaglio.wire.x509 import decode_certificate, decode_crl
 
@@ -31,11 +31,8 @@ class SnpCollateral:
     """SHA-256 over all fields: the name under which a verifier remembers what it has judged."""
 
     def __post_init__(self) -> None:
-        hashed = hashlib.sha256()
-        for name in sorted(_FIELDS):
-            value: bytes = getattr(self, name)
-            hashed.update(len(value).to_bytes(8, "big") + value)
-        object.__setattr__(self, "digest", hashed.digest())
+        parts = (getattr(self, name) for name in sorted(_FIELDS))
+        object.__setattr__(self, "digest", sha256_of_parts(parts))
 
     @classmethod
     def parse_json(cls, data: bytes) -> Self:
