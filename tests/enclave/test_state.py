@@ -57,7 +57,10 @@ def too_much() -> None:
 
 @enclave.receive
 def received(name, content_type, value):
-    state.update(value)
+    state.update(state.value + value)
+    if name == "fail":
+        raise RuntimeError
+    return bytes(600_000) if name == "large" else name
 """
 
 
@@ -238,6 +241,40 @@ def test_a_record_from_the_data_centre_can_change_it(dc: DataCentreSide) -> None
         assert kind == "sealed"
         assert blob
         assert inside.call("value")[0] == [("value", [b"new", 1, True])]
+
+
+def test_one_frame_from_the_data_centre_is_one_step(dc: DataCentreSide) -> None:
+    """Of two sealed before either frame left, a host that crashes then would have lost the first for good."""
+    with running(dc) as inside:
+        inside.begin()
+        (session,) = dc.accepted
+        down = dc.accepted[session].down_sender(dc.opened[0].session)
+        sent = [Record(name, "text/plain", name[:1].encode()) for name in ("one", "fail", "two")]
+        kind, frames, blob = inside.ask("down", down.protect(sent))
+        assert kind == "sealed"
+        assert isinstance(frames, list)
+        records = dc.records(b"".join(frames))
+        assert len(frames) == 1
+        assert [record.name for record in records] == ["one", "fail", "two", STATE_NAME]
+        assert StateStep.parse(records[-1].value).counter == 1
+        assert inside.call("value")[0] == [("value", [b"ot", 1, True])]
+    with running(dc) as inside:
+        assert isinstance(blob, bytes)
+        inside.begin(blob)
+        assert inside.call("value")[0] == [("value", [b"ot", 1, True])]
+
+
+def test_answers_that_are_too_many_together_change_nothing(dc: DataCentreSide) -> None:
+    with running(dc) as inside:
+        inside.begin()
+        (session,) = dc.accepted
+        down = dc.accepted[session].down_sender(dc.opened[0].session)
+        kind, frames = inside.ask("down", down.protect([Record("large", "text/plain", b"x")] * 2))
+        assert kind == "frames"
+        assert isinstance(frames, list)
+        (record,) = dc.records(b"".join(frames))
+        assert cbor2.loads(record.value)["type"] == "Malformed"
+        assert inside.call("value")[0] == [("value", [b"", 0, True])]
 
 
 def test_outside_an_enclave_there_is_no_state() -> None:

@@ -4,7 +4,7 @@ What a call returns, emits or raises leaves only as a protected record. This mod
 (name, arguments) into records, and `serving.py` protects them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, ParamSpec, TypeVar, overload
 
 from intaglio.attest.base import Attester, SealPolicy
@@ -155,10 +155,15 @@ class Enclave:
             bound = signature.bind(args, kwargs)
             return function(*bound.args, **bound.kwargs)
 
-        return self._records_of(name, run)
+        return self._with_state(name, lambda: self._records_of(name, run))
 
-    def deliver(self, record: Record) -> list[Record]:
-        """Gives a record from the data centre to the script's receiver, and the records that answer it."""
+    def deliver(self, records: Sequence[Record]) -> list[Record]:
+        """Gives records from the data centre to the script's receiver, and the records that answer them, for one frame.
+        Together they are one change of the state: the data centre can only tell a host's crash from a fork where no
+        more than one step is sealed before it leaves."""
+        return self._with_state(records[0].name, lambda: [each for record in records for each in self._answer(record)])
+
+    def _answer(self, record: Record) -> list[Record]:
         receiver = self._received
         if receiver is None:
             return [_error(record.name, "CallError", "this enclave receives nothing")]
@@ -167,8 +172,7 @@ class Enclave:
     def _records_of(self, name: str, run: Callable[[], object]) -> list[Record]:
         batch = self._batch = []
         succeeded = False
-        if self._state is not None:
-            self._state.begin()
+        mark = self._state.mark() if self._state is not None else None
         try:
             batch.append(_record(name, CBOR, values.encode(run(), "result")))
             succeeded = True
@@ -180,19 +184,22 @@ class Enclave:
             batch.append(_error(name, type(error).__name__, type(error).__name__))
         finally:
             self._batch = None
-        if sum(_size(record) for record in batch) > MAX_RECORDS_SIZE:
-            batch = [_error(name, "Malformed", f"the records of one call take more than {MAX_RECORDS_SIZE} bytes")]
-            succeeded = False
-        return self._with_state(name, batch, succeeded=succeeded)
+        if _too_large(batch):
+            batch, succeeded = [_too_much(name)], False
+        if self._state is not None and not succeeded:
+            self._state.undo(mark)
+        return batch
 
-    def _with_state(self, name: str, batch: list[Record], *, succeeded: bool) -> list[Record]:
-        """The records of a call, with the step of the state that they rest on as the last; an error alone where that
-        can't be sealed, for then the call has not happened."""
+    def _with_state(self, name: str, run: Callable[[], list[Record]]) -> list[Record]:
+        """The records of one frame, with the step of the state that they rest on as the last; an error alone where they
+        are too many together or the step can't be sealed, for then nothing of it has happened."""
         if self._state is None:
-            return batch
-        if not succeeded:
+            return run()
+        self._state.begin()
+        batch = run()
+        if _too_large(batch):
             self._state.abandon()
-            return batch
+            return [_too_much(name)]
         try:
             step = self._state.finish()
         except IntaglioError as error:
@@ -238,6 +245,14 @@ def _record(name: str, content_type: str, value: bytes) -> Record:
 def _size(record: Record) -> int:
     """At least what the record takes in a frame; at 16 bytes or more each, their number stays within a frame's too."""
     return len(record.name.encode()) + len(record.content_type.encode()) + len(record.value) + 16
+
+
+def _too_large(batch: list[Record]) -> bool:
+    return sum(_size(record) for record in batch) > MAX_RECORDS_SIZE
+
+
+def _too_much(name: str) -> Record:
+    return _error(name, "Malformed", f"the records of one call take more than {MAX_RECORDS_SIZE} bytes")
 
 
 def _error(name: str, kind: str, message: str) -> Record:

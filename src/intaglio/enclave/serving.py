@@ -182,9 +182,11 @@ class Service:
     def _down(self, data: bytes) -> list[bytes]:
         down = self._established().down
         opened = _by_data_centre(lambda: down.open(data))
+        # An answer each, so that there is room; but a state takes one step, and all that rests on it leaves with it.
+        whole = self._enclave.state is not None and opened.records
         frames: list[bytes] = []
-        for record in opened.records:
-            frames += self._protected(partial(self._enclave.deliver, record))
+        for group in [opened.records] if whole else [(record,) for record in opened.records]:
+            frames += self._protected(partial(self._enclave.deliver, group))
         return frames
 
     def _protected(self, run: Callable[[], list[Record]]) -> list[bytes]:

@@ -117,8 +117,16 @@ class SealedState:
         """A call begins."""
         self._next, self._in_call = None, True
 
+    def mark(self) -> bytes | None:
+        """What was set so far, for `undo`."""
+        return self._next
+
+    def undo(self, mark: bytes | None) -> None:
+        """What was set since `mark` is forgotten: one part of what runs has failed."""
+        self._next = mark
+
     def abandon(self) -> None:
-        """The call failed: what it set is forgotten."""
+        """All of it failed: what it set is forgotten."""
         self._next, self._in_call = None, False
 
     def finish(self) -> tuple[Record, bytes] | None:
