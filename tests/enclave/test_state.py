@@ -277,6 +277,13 @@ def test_answers_that_are_too_many_together_change_nothing(dc: DataCentreSide) -
         assert inside.call("value")[0] == [("value", [b"", 0, True])]
 
 
+def test_what_is_kept_is_not_shown(dc: DataCentreSide) -> None:
+    with running(dc) as inside:
+        inside.begin()
+        inside.call("add", "secret")
+        assert "secret" not in repr(inside.state.__dict__)
+
+
 def test_outside_an_enclave_there_is_no_state() -> None:
     enclave = Enclave()
     state = enclave.sealed_state()

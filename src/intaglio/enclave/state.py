@@ -32,7 +32,7 @@ class StateUnconfirmed(IntaglioError):
     """The data centre has not confirmed yet that this state is the newest. To a call it is an error like any other."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Held:
     """A state and the blob's place in its history."""
 
