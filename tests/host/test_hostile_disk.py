@@ -1,6 +1,8 @@
 """A relay whose disk fails now and then, and callers that are interrupted while it writes."""
 
 import os
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,3 +113,70 @@ def test_a_session_that_ends_in_a_thousand_years_is_no_error(
         relay.flush(10)
         for value in range(3):
             assert relay.call("echo", value) == STORED
+
+
+def test_frames_that_the_spool_did_not_take_go_before_the_next_call(
+    gateway: Gateway, url: str, enclave: LocalEnclave, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next call's may rest on them: a sealed state whose step was lost would wait for it for ever."""
+    true = Spool.append
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with Relay(enclave, url, spool=tmp_path, pause=lambda *_: None) as relay:
+        relay.flush(10)
+        monkeypatch.setattr(Spool, "append", full)
+        for value in (1, 2):
+            with pytest.raises(OSError, match="No space left"):
+                relay.call("echo", value)
+        monkeypatch.setattr(Spool, "append", true)
+        assert relay.call("echo", 3) == STORED
+    assert gateway.values() == [b"\x01", b"\x03"]
+
+
+def test_frames_that_the_spool_did_not_take_are_tried_once_more_at_the_end(
+    gateway: Gateway, url: str, enclave: LocalEnclave, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Relay(enclave, url, spool=tmp_path, pause=lambda *_: None) as relay:
+        relay.flush(10)
+        with monkeypatch.context() as patched:
+            patched.setattr("intaglio.host.spool.os.fsync", _no_space)
+            with pytest.raises(OSError, match="No space left"):
+                relay.call("echo", 1)
+    assert gateway.values() == [b"\x01"]
+
+
+def _no_space(_: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_call_waits_until_the_frames_before_it_are_on_disk(
+    gateway: Gateway, url: str, enclave: LocalEnclave, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two calls made and neither on disk: an enclave's state would be two steps ahead after a crash."""
+    ahead: list[int] = []
+    called, taken = [0], [0]
+    call, take = enclave.call, Relay._take
+
+    def counted(name: str, /, *args: object, **kwargs: object) -> bytes:
+        called[0] += 1
+        ahead.append(called[0] - taken[0])
+        return call(name, *args, **kwargs)
+
+    def slow(relay: Relay, frames: list[bytes], *, beyond_limit: bool = False) -> object:
+        time.sleep(0.02)
+        sent = take(relay, frames, beyond_limit=beyond_limit)
+        taken[0] += 1
+        return sent
+
+    monkeypatch.setattr(enclave, "call", counted)
+    monkeypatch.setattr(Relay, "_take", slow)
+    with Relay(enclave, url, spool=tmp_path, pause=lambda *_: None) as relay:
+        threads = [threading.Thread(target=relay.call, args=("echo", value)) for value in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert ahead == [1] * 5
+    assert len(gateway.values()) == 5

@@ -103,6 +103,9 @@ class Relay:
         self._pause = pause or _pause
         self._clock = clock
         self._lock = threading.RLock()
+        self._calling = threading.Lock()
+        self._left: list[bytes] = []
+        """Frames of a call that the spool could not take."""
         self._changed = threading.Condition(self._lock)
         self._work, self._nudge, self._stop = threading.Event(), threading.Event(), threading.Event()
         self._backoff = Backoff()
@@ -135,6 +138,11 @@ class Relay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Tries once more to deliver what waits. What then still waits stays in the spool."""
+        with self._calling:
+            try:
+                self._take_left()
+            except OSError as failed:
+                _log.error("the spool can't be written: %s; %d frames are lost", failed, len(self._left))
         if kind is None:
             self._drain()
         self._stop.set()
@@ -176,20 +184,21 @@ class Relay:
     def call(self, name: str, /, *args: object, **kwargs: object) -> Receipt:
         """Calls a function of the enclave and sends what comes out.
 
-        Raises as `EnclaveProcess.call` and `send` do. Where the spool is full the function is not called.
+        Raises as `EnclaveProcess.call` and `send` do. Where the spool is full, or still can't be written after a call
+        whose frames it did not take, the function is not called.
         """
         self._check([])
-        with self._lock:
-            if self._spool.full:
-                raise SpoolFull(f"spool: full, so {name} was not called")
-        try:
-            message = self._enclave.call(name, *args, **kwargs)
-        except EnclaveRefused as error:
-            if error.code != "no-session":
-                raise
-            self.renew()
-            message = self._enclave.call(name, *args, **kwargs)
-        return self._wait_for(self._take(split_frames(message), beyond_limit=True))
+        # One after another up to the spool: an enclave's sealed state may be one step ahead of what is on disk here
+        # when we crash, and no more.
+        with self._calling:
+            self._take_left()
+            with self._lock:
+                if self._spool.full:
+                    raise SpoolFull(f"spool: full, so {name} was not called")
+            self._left = split_frames(self._called(name, args, kwargs))
+            sent = self._take(self._left, beyond_limit=True)
+            self._left = []
+        return self._wait_for(sent)
 
     def renew(self) -> None:
         """Begins a new session now. Raises `Unavailable` where the data centre is away: the old session goes on."""
@@ -237,6 +246,22 @@ class Relay:
         rejection, session = self._keeper.rejection, self._keeper.session
         if rejection is not None and (not frames or any(session_of_frame(frame) == session for frame in frames)):
             raise rejection
+
+    def _called(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> bytes:
+        try:
+            return self._enclave.call(name, *args, **kwargs)
+        except EnclaveRefused as error:
+            if error.code != "no-session":
+                raise
+            self.renew()
+            return self._enclave.call(name, *args, **kwargs)
+
+    def _take_left(self) -> None:
+        """They can't be made again, and what is called next may rest on them. Raises OSError."""
+        if self._left:
+            self._store(self._left)
+            self._left = []
+            self._work.set()
 
     def _take(self, frames: list[bytes], *, beyond_limit: bool = False) -> _Sent:
         with self._lock:
