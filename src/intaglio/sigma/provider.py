@@ -117,9 +117,9 @@ class ProviderSigma:
             self._th = schedule.transcript(self._msg1.encode(), self.msg2, msg3.encode())
 
     def postpone(self) -> None:
-        """No verdict could be reached; the same msg3 may come again."""
+        """No verdict could be reached; the same msg3 may come again, and brings its quote with it."""
         with self._machine.step(Event.POSTPONE):
-            pass
+            self.evidence, self._th = b"", b""
 
     def refuse(self) -> None:
         with self._machine.step(Event.REFUSE):
