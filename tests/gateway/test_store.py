@@ -12,6 +12,7 @@ from sqlalchemy import create_engine
 
 from intaglio.errors import Malformed, Unavailable
 from intaglio.gateway.config import Misconfigured
+from intaglio.gateway.query import SCHEMA, Reader
 from intaglio.gateway.store import writer as writing
 from intaglio.gateway.store.migrate import migrate
 from intaglio.gateway.store.schema import metadata
@@ -47,6 +48,28 @@ def test_a_newer_schema_is_refused_and_left_alone(database: Path) -> None:
     with pytest.raises(Misconfigured, match="schema 9999 is newer than this version"):
         migrate(database)
     assert connection.execute("SELECT * FROM alembic_version").fetchall() == [("9999",)]
+    connection.close()
+
+
+def test_a_store_of_another_version_is_called_that(database: Path) -> None:
+    """After an update, before the new gateway has started: the commands are the new ones already."""
+    connection = sqlite3.connect(database)
+    connection.execute("DROP TABLE states")
+    for version, told in (("0001", "older version .* intaglio serve upgrades it"), ("0004", "newer version")):
+        connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
+        connection.commit()
+        with Reader(database) as reader, pytest.raises(Unavailable, match=told):
+            reader.states()
+    connection.execute("UPDATE alembic_version SET version_num = ?", (SCHEMA,))
+    connection.commit()
+    with Reader(database) as reader, pytest.raises(Unavailable, match="no such table"):
+        reader.states()
+    connection.close()
+
+
+def test_the_newest_schema_is_what_readers_expect(database: Path) -> None:
+    connection = sqlite3.connect(database)
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA,)]
     connection.close()
 
 

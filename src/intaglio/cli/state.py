@@ -84,8 +84,8 @@ def reset(
     if not 0 < len(text) <= MAX_REASON:
         raise Usage(f"--because: say why, in at most {MAX_REASON} characters")
     database = store_folder(store) / "gateway.db"
-    with reader(store):  # says so where there is no store
-        pass
+    with reader(store) as opened:  # says so where there is no store, or one of another version
+        opened.states(limit=1)
     try:
         with closing(connect(database)) as connection, connection:
             connection.execute("BEGIN IMMEDIATE")

@@ -29,6 +29,9 @@ __all__ = [
 
 MAX_PAGE = 1000
 
+SCHEMA = "0003"
+"""The newest migration: what is read here. Migrations themselves are not imported for reading."""
+
 Row = tuple[Any, ...]
 """As SQLite gives it; the functions at the end know the columns."""
 
@@ -311,7 +314,20 @@ class Reader:
             with self._cursor() as cursor:
                 return cursor.execute(query, arguments).fetchall()
         except sqlite3.Error as error:
-            raise Unavailable(f"the store can't be read: {error}", retry_after=1) from error
+            raise Unavailable(f"the store can't be read: {self._other_schema() or error}", retry_after=1) from error
+
+    def _other_schema(self) -> str | None:
+        """What to do where the store is another version's, which a missing column or table alone does not say."""
+        try:
+            with self._cursor() as cursor:
+                found = str(cursor.execute("SELECT version_num FROM alembic_version").fetchall()[0][0])
+        except (sqlite3.Error, IndexError):
+            return None
+        if found == SCHEMA:
+            return None
+        if found < SCHEMA:
+            return f"an older version of intaglio made it (schema {found}); intaglio serve upgrades it when it starts"
+        return f"a newer version of intaglio made it (schema {found}); use that one"
 
 
 def _page(limit: int) -> int:
