@@ -11,6 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from intaglio.cli.collateral import fetch as fetching
+from intaglio.cli.collateral.services import pcs_clients
+from intaglio.collateral.pcs import AZURE_THIM, INTEL_PCS, PcsClient
 from intaglio.sim.draft import Draft
 from intaglio.sim.measure import Image, TrustedFile
 from intaglio.sim.pcs import Answer
@@ -164,6 +166,22 @@ def test_a_quote_without_certificate_gets_one(
     root = lab_folder / "root.pem"
     verified = run("verify", complete, "--collateral", out, "--lab", root, "--at", NOON, "--json")
     assert (verified.status, verified.json["genuine"]) == (0, True)
+
+
+def test_intels_subscription_key_is_sent_to_intel_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTAGLIO_PCS_KEY", "secret")
+    given: dict[str, str | None] = {}
+
+    class Spy(PcsClient):
+        def __init__(self, url: str, *, subscription_key: str | None) -> None:
+            super().__init__(url)
+            given[url] = subscription_key
+
+    monkeypatch.setattr("intaglio.collateral.pcs.PcsClient", Spy)
+    intels = [INTEL_PCS, f"{INTEL_PCS}/", f"{INTEL_PCS}/sgx/certification/v4"]
+    others = ["https://pccs.example:8081", f"{INTEL_PCS}.example", INTEL_PCS.replace("https", "http"), AZURE_THIM]
+    pcs_clients([*intels, *others])
+    assert given == dict.fromkeys(intels, "secret") | dict.fromkeys(others)
 
 
 @pytest.mark.parametrize(

@@ -255,8 +255,9 @@ def test_nobody_there() -> None:
     ],
 )
 def test_only_plain_http_and_https(url: str) -> None:
-    with pytest.raises(ValueError, match="not http"):
+    with pytest.raises(ValueError, match="not http") as refused:
         PcsClient(url)
+    assert "word" not in str(refused.value), "an error goes to the log, a password does not"
 
 
 @pytest.mark.parametrize(

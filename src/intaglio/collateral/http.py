@@ -77,7 +77,9 @@ class Endpoint:
             or parts.query
             or parts.fragment
         ):
-            raise ValueError(f"{url}: not http(s)://host[:port][/path]")
+            # What stands before an @ may be a password, and this goes to a log.
+            shown = f"...{url[url.rindex('@') :]}" if "@" in url else url
+            raise ValueError(f"{shown}: not http(s)://host[:port][/path]")
         return cls(parts.scheme, parts.hostname, parts.port, parts.path.rstrip("/"), timeout)
 
     def get(self, target: str, *, headers: Mapping[str, str] | None = None, known: Response | None = None) -> Response:

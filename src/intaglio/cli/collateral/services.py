@@ -30,12 +30,15 @@ KdsOption = Annotated[str | None, typer.Option(metavar="URL", help="AMD certific
 
 
 def pcs_clients(pcs: list[str] | None) -> "list[PcsClient]":
-    """Raises `Usage`."""
+    """Raises `Usage`. The subscription key is Intel's to see: no other service is sent it."""
     from intaglio.collateral.pcs import INTEL_PCS, PcsClient  # noqa: PLC0415
 
     key = os.environ.get(SUBSCRIPTION_VARIABLE)
     try:
-        return [PcsClient(url, subscription_key=key) for url in pcs or [INTEL_PCS]]
+        return [
+            PcsClient(url, subscription_key=key if f"{url}/".startswith(f"{INTEL_PCS}/") else None)
+            for url in pcs or [INTEL_PCS]
+        ]
     except ValueError as error:
         raise Usage(f"--pcs: {error}") from error
 
