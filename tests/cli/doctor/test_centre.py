@@ -58,6 +58,7 @@ def test_a_broken_policy_shows_every_problem(centre: Centre) -> None:
     assert remarkable(centre) == [(Level.WARNING, "policy")]
     centre.policy.unlink()
     assert remarkable(centre) == [(Level.PROBLEM, "policy")]
+    assert remarkable(centre._replace(policy=Path("/dev/zero"))) == [(Level.PROBLEM, "policy")], "it has no end"
 
 
 def test_a_keystore_that_others_may_read_is_a_problem(centre: Centre) -> None:

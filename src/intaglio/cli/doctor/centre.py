@@ -14,6 +14,7 @@ from intaglio.gateway.keystore import Keystore
 from intaglio.gateway.sealed_file import read_private
 from intaglio.types import UnixTime
 from intaglio.verify.policy import Policy, PolicyError
+from intaglio.verify.policy_file import MAX_SIZE
 
 __all__ = ["Centre", "examine_centre"]
 
@@ -49,7 +50,8 @@ def examine_centre(centre: Centre, at: UnixTime) -> Iterator[Finding]:
 
 def _policy(path: Path) -> Iterator[Finding]:
     try:
-        policy = Policy.parse(path.read_bytes())
+        with path.open("rb") as file:
+            policy = Policy.parse(file.read(MAX_SIZE + 1))
     except OSError as error:
         yield problem(f"policy {path}", _text(error), "no gateway starts without it", "name it with --policy")
         return

@@ -34,7 +34,7 @@ def trial(
     ended: Annotated[bool, typer.Option("--all", "-a", help="Judge sessions that have ended, too.")] = False,
     collateral: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="What evidence in files is judged by (JSON); of several, what fits."),
+        typer.Option(metavar="FILE", help="What evidence in files is judged by, as for verify; of several, what fits."),
     ] = None,
     pin: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The data centre's NAME.pub, for pins that are in a field.")
