@@ -34,6 +34,7 @@ from intaglio.wire.jws import encode as encode_jws
 from intaglio.wire.local_exchange import Message1, Message2, Message3
 from intaglio.wire.offer import Offer, OfferBody
 from intaglio.wire.sgx import LocalReport, ReportBody
+from intaglio.wire.state import StateStep
 from intaglio.wire.target_info import TargetInfo
 
 
@@ -94,6 +95,12 @@ def accept(data: bytes) -> None:
 def sealed_evidence(data: bytes) -> None:
     """Either evidence whose encoding is these bytes, or Malformed."""
     _one_spelling(SealedEvidence.parse, data)
+
+
+@target(lambda: [StateStep(bytes(16), 0, bytes(32), None).encode(), StateStep(bytes(16), 7, *[bytes(32)] * 2).encode()])
+def state_step(data: bytes) -> None:
+    """Either a step whose encoding is these bytes, or Malformed."""
+    _one_spelling(StateStep.parse, data)
 
 
 @target(lambda: seeds.message("result"))

@@ -97,4 +97,4 @@ def test_certificates_that_do_not_chain_to_amd_are_our_fault(chip: Chip, tmp_pat
         desk = appraiser(CachedSource((KdsClient(url, timeout=5),), tmp_path))
         with pytest.raises(Unavailable, match="is bad"):
             desk.appraise(chip.report, ReportData(bytes(64)), time_of(NAME))
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
