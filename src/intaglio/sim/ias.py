@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from intaglio.sim.pki import YEAR, when
+from intaglio.sim.pki import YEAR, key_usage, when
 from intaglio.types import Measurement, ReportData, UnixTime
 from intaglio.wire.epid import EpidBody
 from intaglio.wire.sgx import AttributeFlag, Attributes, ReportBody
@@ -184,17 +184,7 @@ def _file(form: Form, body: bytes, signature: str, pem: str) -> bytes:
 
 def _issue(subject: IasHolder, issuer: IasHolder) -> x509.Certificate:
     plan = subject.plan
-    usage = x509.KeyUsage(
-        digital_signature=plan.signs_data,
-        content_commitment=plan.signs_data,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=plan.signs_certificates,
-        crl_sign=plan.signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    usage = key_usage(data=plan.signs_data, commitment=plan.signs_data, certificates=plan.signs_certificates)
     builder = (
         x509.CertificateBuilder()
         .subject_name(_name(plan.name))

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from intaglio.sim.pki import DAY, YEAR, when
+from intaglio.sim.pki import DAY, YEAR, key_usage, when
 from intaglio.types import UnixTime
 
 __all__ = ["NitroAuthority", "NitroDraft", "NitroEvidence", "NitroPlan", "holder", "indefinite"]
@@ -169,17 +169,7 @@ def indefinite(fields: dict[str, Any]) -> bytes:
 
 def _issue(subject: NitroHolder, issuer: NitroHolder) -> bytes:
     plan, public = subject.plan, subject.key.public_key()
-    usage = x509.KeyUsage(
-        digital_signature=plan.signs_data,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=plan.signs_certificates,
-        crl_sign=plan.signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    usage = key_usage(data=plan.signs_data, certificates=plan.signs_certificates)
     builder = (
         x509.CertificateBuilder()
         .subject_name(_name(plan.name))

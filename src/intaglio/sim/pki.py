@@ -31,6 +31,7 @@ __all__ = [
     "issue",
     "issue_crl",
     "issue_root",
+    "key_usage",
     "pem_chain",
     "when",
 ]
@@ -101,7 +102,7 @@ def _sign(
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
         .add_extension(_distribution_point(plan.crl_url), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(_key_usage(ca=ca), critical=True)
+        .add_extension(key_usage(data=not ca, commitment=not ca, certificates=ca), critical=True)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=plan.path_length), critical=True)
     )
     if plan.sgx is not None:
@@ -160,15 +161,16 @@ def _serial(public: ec.EllipticCurvePublicKey, name: str) -> int:
     return int.from_bytes(digest, "big")
 
 
-def _key_usage(*, ca: bool) -> x509.KeyUsage:
+def key_usage(*, data: bool, certificates: bool, commitment: bool = False) -> x509.KeyUsage:
+    """What a key signs: data, certificates with their revocation lists, and whether with commitment to the content."""
     return x509.KeyUsage(
-        digital_signature=not ca,
-        content_commitment=not ca,
+        digital_signature=data,
+        content_commitment=commitment,
         key_encipherment=False,
         data_encipherment=False,
         key_agreement=False,
-        key_cert_sign=ca,
-        crl_sign=ca,
+        key_cert_sign=certificates,
+        crl_sign=certificates,
         encipher_only=False,
         decipher_only=False,
     )
