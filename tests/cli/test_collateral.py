@@ -219,7 +219,7 @@ def test_nothing_to_fetch_for_a_report_of_the_attestation_service(store: Path, t
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"report": "{}", "signature": "", "certificates": ""}))
     ran = run("collateral", "fetch", report, "--store", store)
-    assert (ran.status, "IAS report" in ran.err, "carries its own" in ran.err) == (2, True, True)
+    assert (ran.status, "IAS report" in ran.err, "certificates that came with it" in ran.err) == (2, True, True)
 
 
 def test_nitro_needs_nothing(store: Path) -> None:

@@ -31,7 +31,7 @@ __all__ = ["fetch"]
 _NOTHING_TO_FETCH = {
     "ECDSA_QUOTE": "it carries no PCK certificate, which says who made it; --with-certificate asks for that",
     "EPID_QUOTE": "the service that could judge it is gone",
-    "IAS_REPORT": "it carries its own certificates",
+    "IAS_REPORT": "it is judged by the certificates that came with it",
     "SGX_REPORT": "it is judged by a key of its own machine",
     "SNP_REPORT": "it does not say which chip made it: masked, not signed, or of a processor not known here",
     "NITRO_DOCUMENT": "it carries its own certificates",
