@@ -323,6 +323,28 @@ def test_times_that_are_none_are_malformed(times: list[tuple[int, bytes]]) -> No
         EvidenceCertificate.parse(der.encode(der.SEQUENCE, der.encode(der.SEQUENCE, content) + outer[at:]))
 
 
+@pytest.mark.parametrize("odd", [b"", b"\x82\x01\x00", b"\x04\x01x"])
+def test_extensions_come_last_and_once(odd: bytes) -> None:
+    """Of two lists a reader that takes the last would not see what is critical in the first."""
+    outer = der.sole(certificate(Ext("1.2.3.4", b"x", critical=True)), der.SEQUENCE, "c")
+    signed, at = der.raw(outer, 0, "c")
+    content = der.sole(signed, der.SEQUENCE, "c")
+    (extensions,) = (der.encode(tag, value) for tag, value in der.elements(content, "c") if tag == 0xA3)
+    more = content + (odd or extensions)
+    with pytest.raises(Malformed, match="something else, or twice"):
+        EvidenceCertificate.parse(der.encode(der.SEQUENCE, der.encode(der.SEQUENCE, more) + outer[at:]))
+
+
+def test_unique_ids_are_passed_over() -> None:
+    outer = der.sole(made(), der.SEQUENCE, "c")
+    signed, at = der.raw(outer, 0, "c")
+    content = der.sole(signed, der.SEQUENCE, "c")
+    *before, last = (der.encode(tag, value) for tag, value in der.elements(content, "c"))
+    again = der.encode(der.SEQUENCE, b"".join((*before, b"\x81\x01\x00", b"\x82\x01\x00", last)))
+    read = EvidenceCertificate.parse(der.encode(der.SEQUENCE, again + outer[at:]))
+    assert read.extensions == EvidenceCertificate.parse(made()).extensions
+
+
 def test_more_than_one_certificate_in_a_file_is_none_of_these() -> None:
     import base64
 

@@ -29,6 +29,8 @@ from intaglio.wire.x509_extensions import Extension, raw_extensions
 __all__ = ["EvidenceCertificate"]
 
 _BIT_STRING, _UTC_TIME, _GENERALIZED_TIME, _VERSION, _EXTENSIONS = 0x03, 0x17, 0x18, 0xA0, 0xA3
+_AFTER_KEY = (0x81, 0x82, _EXTENSIONS)
+"""Unique ids of issuer and subject, which nobody uses, and extensions: in this order, each once."""
 _NULL = b"\x05\x00"
 
 _HASHES: dict[str, tuple[type, HashAlgorithm | None]] = {
@@ -83,14 +85,16 @@ class EvidenceCertificate:
         validity, at = der.raw(content, at, "certificate.validity")
         _, at = der.raw(content, at, "certificate.subject")
         key_info, at = der.raw(content, at, "certificate.public_key")
-        extensions = b""
+        extensions, last = b"", 0
         while at < len(content):
-            tag, value, at = der.element(content, at, "certificate.extensions")
-            extensions = value if tag == _EXTENSIONS else extensions
+            tag, extensions, at = der.element(content, at, "certificate.extensions")
+            if tag not in _AFTER_KEY or tag <= last:
+                raise Malformed("certificate.extensions", "something else, or twice, where they are")
+            last = tag
         return cls(
             key_info=key_info,
             validity=_validity(validity),
-            extensions=raw_extensions(extensions, "certificate.extensions"),
+            extensions=raw_extensions(extensions if last == _EXTENSIONS else b"", "certificate.extensions"),
             algorithm=_algorithm(algorithm),
             signed=signed,
             signature=bits[1:],
