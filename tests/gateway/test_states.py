@@ -378,6 +378,20 @@ def test_the_command_lists_and_explains(dc: Dc, host: Host) -> None:
     assert json.loads(run("state", "list", "--json", *store).out)[0]["state"] == "reset"
 
 
+def test_a_reset_by_a_user_without_a_name(dc: Dc, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number."""
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr("intaglio.cli.state.getuser", nobody)
+    lineage = host.start().begin().step.lineage.hex()
+    store = ("--store", str(dc.world.settings.folder))
+    assert run("state", "reset", lineage, "--because", "x", *store).status == 0
+    (event,) = events(dc, "state reset")
+    assert event["because"] == f"x (by user {os.getuid()})"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

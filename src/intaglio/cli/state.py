@@ -1,5 +1,6 @@
 """`intaglio state`: the newest sealed state of each enclave that keeps one, and letting one begin anew."""
 
+import os
 import time
 from getpass import getuser
 from typing import TYPE_CHECKING, Annotated
@@ -89,13 +90,21 @@ def reset(
     try:
         with closing(connect(database)) as connection, connection:
             connection.execute("BEGIN IMMEDIATE")
-            known = states.reset(connection, name, f"{text} (by {getuser()})", UnixTime(int(time.time())))
+            known = states.reset(connection, name, f"{text} (by {_who()})", UnixTime(int(time.time())))
             connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise Unavailable(f"{database}: {error}") from error
     line(f"lineage {name.hex()}: the next hello says where it stands")
     if not known:
         note("no such lineage was active here; it is adopted when an enclave brings it")
+
+
+def _who() -> str:
+    """The user's name, or number where a container has no name for it."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _lineage(text: str) -> bytes:
