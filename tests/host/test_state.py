@@ -88,6 +88,17 @@ def test_a_blob_that_does_not_open_is_said_at_launch(world: World, tmp_path: Pat
     assert told.value.code == "rejected:SEAL_AUTHENTICATION"
 
 
+def test_a_state_that_can_not_be_read_does_not_begin_anew(
+    world: World, tmp_path: Path, lab_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Python says of a file that it can't look at that there is none."""
+    kept = tmp_path / "counter.sealed"
+    kept.mkdir()
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    with pytest.raises(IsADirectoryError):
+        launch(tmp_path / "counter.py", command=runner(lab_folder), state=kept)
+
+
 def test_an_enclave_without_a_state_takes_none(world: World, tmp_path: Path, lab_folder: Path) -> None:
     with pytest.raises(EnclaveRefused) as told:
         launch(tmp_path / "meter.py", command=runner(lab_folder), state=tmp_path / "meter.sealed")
@@ -135,6 +146,7 @@ def test_the_command_keeps_a_state(world: World, tmp_path: Path, lab_folder: Pat
     with running(world.settings) as url:
         for _ in range(2):
             assert run(*arguments, "-d", url).status == 0
+        assert (tmp_path / "counter.sealed.spool").is_dir()
         kept.write_bytes(b"something else")
         refused = run(*arguments, "-d", url)
     assert refused.status == 1

@@ -110,7 +110,10 @@ class EnclaveConnection:
         OSError where the file can't be read.
         """
         self._state = Path(state)
-        blob = self._state.read_bytes() if self._state.exists() else None
+        try:
+            blob = self._state.read_bytes()
+        except FileNotFoundError:  # and for no other reason: an enclave that begins anew replaces what is there
+            blob = None
         self._keep(cast(bytes | None, self._ask("restored", ["restore", blob])))
 
     def restored(self, state: str | os.PathLike[str]) -> Self:
