@@ -10,10 +10,12 @@ from intaglio.host import HelloRejected, Relay, launch
 
 HERE = Path(__file__).parent
 STATE = HERE / "counter.sealed"
+SPOOL = HERE / "counter.spool"
 
 
 def count(url: str, runner: list[str]) -> None:
-    with launch(HERE / "counter.py", command=runner or None, state=STATE) as counter, Relay(counter, url) as relay:
+    enclave = launch(HERE / "counter.py", command=runner or None, state=STATE)
+    with enclave as counter, Relay(counter, url, spool=SPOOL) as relay:
         print("count:", relay.call("count").fate.value)
 
 

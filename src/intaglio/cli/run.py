@@ -91,7 +91,11 @@ def run(
     ] = None,
     count: Annotated[int | None, typer.Option(metavar="N", min=1, help="With --every: this many rounds.")] = None,
     spool: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep messages here until they are delivered, across restarts.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep messages here until they are delivered, across restarts. [default with --state: FILE.spool]",
+        ),
     ] = None,
     state: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep the enclave's sealed state here; it need not exist yet.")
@@ -126,6 +130,9 @@ def run(
     check_url(data_centre)
     if spool is not None and spool.exists() and not spool.is_dir():
         raise Usage(f"{spool}: not a folder; a spool is one")
+    if state is not None and spool is None:
+        # What a crash leaves in a temporary one nobody finds again, and the state stays ahead of it for good.
+        spool = state.parent / f"{state.name}.spool"
     started = _enclave(script, connect, stdio, lab, platform, trust or [])
     with _LastTrouble() as trouble, _with_state(started, state) as enclave:
         callable_names = enclave.calls()
