@@ -7,13 +7,14 @@ import pytest
 
 from intaglio.collateral.cache import UNCHANGED_SECONDS, CachedSource, Rollback
 from intaglio.collateral.folder import EntryFolder
-from intaglio.collateral.freshness import freshness
+from intaglio.collateral.freshness import forecast, freshness
 from intaglio.collateral.http import Absent
 from intaglio.collateral.turns import Queued
 from intaglio.errors import Malformed, Unavailable
 from intaglio.sim.pki import DAY
 from intaglio.sim.world import Lab
 from intaglio.types import UnixTime
+from intaglio.wire.collateral_bundle import Entry
 from intaglio.wire.collateral_request import TcbUpdate
 from tests.collateral.conftest import NOON, REQUEST
 from tests.collateral.test_cache import Service, refresh_time
@@ -138,3 +139,17 @@ def test_an_entry_under_another_name_is_not_used(lab: Lab, tmp_path: Path) -> No
     path.rename(tmp_path / f"{early.key}.collateral")
     CachedSource((service,), tmp_path).get(early, NOON)
     assert service.fetches == 2
+
+
+def test_a_large_folder_is_not_looked_through_at_each_write(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr("intaglio.collateral.folder.remove_leftovers", looked.append)
+    monkeypatch.setattr("intaglio.collateral.folder.MAX_FILES", 256 * 8)
+    folder, collateral = EntryFolder(tmp_path), Service(lab).collateral(REQUEST.fmspc, REQUEST.ca)
+    for number in range(17):
+        request = replace(REQUEST, update=TcbUpdate(f"{number}"))
+        folder.keep(forecast(Entry(request, NOON, "http://pcs.example", collateral)))
+    assert len(list(folder.entries())) == 17
+    assert len(looked) == 3, "at the first write, and then at each eighth"

@@ -25,6 +25,9 @@ MAX_FILE = 16 << 20
 MAX_FILES = 16384
 """As many as a bundle may have: platform families are dozens, chips as many as the fleet has."""
 MAX_BYTES = 512 << 20
+_SHARE = 256
+"""The folder may be fuller than allowed by one part in so many: to look through thousands of files at each write would
+make a fleet's import take hours."""
 SUFFIX = ".collateral"
 
 _log = logging.getLogger("intaglio.collateral")
@@ -42,6 +45,8 @@ class EntryFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # What was written since the folder was last looked through; at first, as if it were full.
+        self._new_files, self._new_bytes = MAX_FILES, MAX_BYTES
 
     def load(self, request: CollateralRequest) -> Entry | None:
         """What lies there for this request."""
@@ -67,8 +72,11 @@ class EntryFolder:
             older = tuple(rollbacks(held, offer)) if held else ()
             same = held is not None and held.entry.collateral.digest == offer.entry.collateral.digest
             if not older and not same:
-                replace_private(path, offer.entry.encode())
-                self._make_room(path)
+                content = offer.entry.encode()
+                replace_private(path, content)
+                self._new_files, self._new_bytes = self._new_files + 1, self._new_bytes + len(content)
+                if self._new_files >= MAX_FILES // _SHARE or self._new_bytes >= MAX_BYTES // _SHARE:
+                    self._make_room(path)
         return Kept(taken=not older and not same, older=older)
 
     def _forecast(self, request: CollateralRequest) -> Forecast | None:
@@ -99,6 +107,7 @@ class EntryFolder:
 
     def _make_room(self, newest: Path) -> None:
         """What was written longest ago goes first: an entry in use is written again when it is refreshed."""
+        self._new_files, self._new_bytes = 0, 0
         remove_leftovers(self.path)
         sizes: dict[Path, tuple[float, int]] = {}
         for path in self._files():
