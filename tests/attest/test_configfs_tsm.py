@@ -8,9 +8,11 @@ import pytest
 from intaglio.attest.configfs_tsm import FOLDER, ConfigfsTsm
 from intaglio.attest.errors import CannotAttest, Problem, WrongEvidence
 from intaglio.attest.probe import find_attester
+from intaglio.attest.tdx_guest import DEVICE
 from intaglio.errors import ProtocolError
 from intaglio.sim.devices.configfs import ConfigfsTsmDevice, Made, Provider
 from intaglio.sim.devices.kernel import SimulatedKernel, fail
+from intaglio.sim.devices.tdx_guest import TdxGuestDevice
 from intaglio.types import ReportData, Tee
 from intaglio.wire.dcap import Quote
 from intaglio.wire.snp import SnpReport
@@ -53,6 +55,19 @@ def test_a_tdx_guest(kernel: SimulatedKernel) -> None:
     assert made.config_id == b"\xc1" * 48 + bytes(16)
     assert Quote.parse(made.evidence(ASKED)).body.report_data == ASKED
     assert (device.items, device.made, kernel.open_files) == ({}, 2, 0)
+
+
+@pytest.mark.parametrize("denied", [None, errno.EACCES])
+def test_a_tdx_guest_whose_host_answers_with_another_tds_quote(kernel: SimulatedKernel, denied: int | None) -> None:
+    """Where the device is there and may be used, the TDX module says what this TD is; else the quote does."""
+    mounted(kernel, tdx())
+    kernel.mount(DEVICE, TdxGuestDevice(mr_config_id=b"\xee" * 48))
+    if denied:
+        kernel.denied[DEVICE] = denied
+        assert find_attester("/app", "configfs-tsm", system=kernel).config_id[:48] == b"\xc1" * 48
+    else:
+        with pytest.raises(WrongEvidence, match="a quote of another TD"):
+            find_attester("/app", "configfs-tsm", system=kernel)
 
 
 def test_an_snp_guest(kernel: SimulatedKernel) -> None:

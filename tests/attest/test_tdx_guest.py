@@ -19,11 +19,12 @@ from intaglio.wire.dcap import Quote
 from tests.attest.evidence import ASKED, OTHER, td_quote
 
 PORT = (2, 4050)
+OURS = b"\xc1" * 48
 
 
 @pytest.fixture
 def service(kernel: SimulatedKernel) -> QuoteService:
-    kernel.mount(DEVICE, TdxGuestDevice())
+    kernel.mount(DEVICE, TdxGuestDevice(mr_config_id=OURS))
     configure(kernel, b"# comment\n port = 4050 \n")
     service = QuoteService(td_quote)
     kernel.services[PORT] = service
@@ -115,6 +116,14 @@ def test_a_quote_for_other_report_data(service: QuoteService, kernel: SimulatedK
     service.make = lambda _: td_quote(OTHER)
     with pytest.raises(WrongEvidence, match="other report data"):
         made.evidence(ASKED)
+
+
+def test_a_quote_does_not_say_what_this_td_is(service: QuoteService, kernel: SimulatedKernel) -> None:
+    """The host launched the TD under one MRCONFIGID and answers with a quote that states another: the SDK would take
+    the pin that it must refuse."""
+    kernel.mount(DEVICE, TdxGuestDevice(mr_config_id=b"\xee" * 48))
+    with pytest.raises(WrongEvidence, match="a quote of another TD"):
+        find_attester("/app", "tdx-guest", system=kernel)
 
 
 def test_a_td_report_for_other_report_data(service: QuoteService, kernel: SimulatedKernel) -> None:

@@ -40,7 +40,8 @@ def _gramine(system: System, folder: str, vmpl: int | None) -> Attester:  # noqa
 def _configfs_tsm(system: System, folder: str, vmpl: int | None) -> Attester:
     tsm, image = ConfigfsTsm(system, vmpl), ImageFolder(system, folder)
     if tsm.provider() is Tee.TDX:
-        return TdxAttester(lambda data: tsm.report(data).outblob, configfs_tsm.FOLDER, image)
+        device = TdxGuest(system) if system.exists(tdx_guest.DEVICE) else None
+        return TdxAttester(lambda data: tsm.report(data).outblob, configfs_tsm.FOLDER, image, device)
     keys = SevGuest(system) if system.exists(sev_guest.DEVICE) else None
     return SnpAttester(lambda data: tsm.report(data).outblob, configfs_tsm.FOLDER, keys, image)
 
@@ -51,7 +52,8 @@ def _sev_guest(system: System, folder: str, vmpl: int | None) -> Attester:
 
 
 def _tdx_guest(system: System, folder: str, vmpl: int | None) -> Attester:  # noqa: ARG001 - SEV-SNP's
-    return TdxAttester(TdxGuest(system).quote, tdx_guest.DEVICE, ImageFolder(system, folder))
+    device = TdxGuest(system)
+    return TdxAttester(device.quote, tdx_guest.DEVICE, ImageFolder(system, folder), device)
 
 
 def _nsm(system: System, folder: str, vmpl: int | None) -> Attester:  # noqa: ARG001 - SEV-SNP's

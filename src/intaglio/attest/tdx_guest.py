@@ -32,6 +32,8 @@ TIMEOUT = 30.0
 """Seconds for one step of the exchange with the host's service; it usually takes milliseconds."""
 TD_REPORT_SIZE = 1024
 _REPORT_DATA_AT = 128
+_MR_CONFIG_ID = slice(576, 624)
+"""In TDINFO_STRUCT, which begins at 512 (Intel, TDX module ABI: TDREPORT_STRUCT)."""
 _MAX_CONFIGURATION = 1 << 16
 _PORT = re.compile(rb"^\s*port\s*=\s*([0-9]{1,10})\s*$", re.MULTILINE)
 _HEADER = Struct("<HHIII")
@@ -77,6 +79,10 @@ class TdxGuest:
         if report[_REPORT_DATA_AT : _REPORT_DATA_AT + len(report_data)] != report_data:
             raise WrongEvidence(f"{DEVICE}: a TDREPORT over other report data came back; see the kernel's log (dmesg)")
         return report
+
+    def mr_config_id(self, report_data: ReportData) -> bytes:
+        """This TD's own, 48 bytes, by word of the TDX module. Raises as `td_report`."""
+        return self.td_report(report_data)[_MR_CONFIG_ID]
 
     def _port(self) -> int:
         """Raises `CannotAttest` where no port is configured."""

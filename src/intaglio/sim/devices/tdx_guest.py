@@ -15,6 +15,7 @@ __all__ = ["QuoteService", "TdxGuestDevice"]
 _GET_REPORT0 = 0xC4405401
 _REPORT_DATA_SIZE, _TD_REPORT_SIZE = 64, 1024
 _REPORT_DATA = slice(128, 192)
+_MR_CONFIG_ID = slice(576, 624)
 _REPORT_TYPE_TDX = 0x81
 _HEADER = Struct("<HHIII")
 _SIZES = Struct("<II")
@@ -26,6 +27,7 @@ class TdxGuestDevice(CharacterDevice):
     """`replace` puts other report data into the TDREPORT: a module gone wrong."""
 
     replace: bytes | None = None
+    mr_config_id: bytes = bytes(48)
     path = "/dev/tdx_guest"
 
     def ioctl(self, request: int, address: int) -> None:
@@ -34,6 +36,7 @@ class TdxGuestDevice(CharacterDevice):
         report = bytearray(_TD_REPORT_SIZE)
         report[0] = _REPORT_TYPE_TDX
         report[_REPORT_DATA] = self.replace or ctypes.string_at(address, _REPORT_DATA_SIZE)
+        report[_MR_CONFIG_ID] = self.mr_config_id
         ctypes.memmove(address + _REPORT_DATA_SIZE, bytes(report), _TD_REPORT_SIZE)
 
 
