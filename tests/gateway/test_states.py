@@ -384,7 +384,7 @@ def test_a_reset_by_a_user_without_a_name(dc: Dc, host: Host, monkeypatch: pytes
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found: 1234")
 
-    monkeypatch.setattr("intaglio.cli.state.getuser", nobody)
+    monkeypatch.setattr("intaglio.cli.store.getuser", nobody)
     lineage = host.start().begin().step.lineage.hex()
     store = ("--store", str(dc.world.settings.folder))
     assert run("state", "reset", lineage, "--because", "x", *store).status == 0

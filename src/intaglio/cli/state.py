@@ -1,15 +1,13 @@
 """`intaglio state`: the newest sealed state of each enclave that keeps one, and letting one begin anew."""
 
-import os
 import time
-from getpass import getuser
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from intaglio.cli.console import examples, line, moment, note, print_json, table
 from intaglio.cli.failure import Commands, Usage
-from intaglio.cli.store import Store, reader, store_folder
+from intaglio.cli.store import Store, reader, store_folder, who
 
 if TYPE_CHECKING:
     from intaglio.gateway.query import StoredState
@@ -90,21 +88,13 @@ def reset(
     try:
         with closing(connect(database)) as connection, connection:
             connection.execute("BEGIN IMMEDIATE")
-            known = states.reset(connection, name, f"{text} (by {_who()})", UnixTime(int(time.time())))
+            known = states.reset(connection, name, f"{text} (by {who()})", UnixTime(int(time.time())))
             connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise Unavailable(f"{database}: {error}") from error
     line(f"lineage {name.hex()}: the next hello says where it stands")
     if not known:
         note("no such lineage was active here; it is adopted when an enclave brings it")
-
-
-def _who() -> str:
-    """The user's name, or number where a container has no name for it."""
-    try:
-        return getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
 
 
 def _lineage(text: str) -> bytes:

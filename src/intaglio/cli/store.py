@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from intaglio.gateway.query import Reader
     from intaglio.types import SessionId
 
-__all__ = ["DEFAULT_STORE", "STORE_VARIABLE", "Store", "parse_session", "reader", "store_folder"]
+__all__ = ["DEFAULT_STORE", "STORE_VARIABLE", "Store", "parse_session", "reader", "store_folder", "who"]
 
 STORE_VARIABLE = "INTAGLIO_STORE"
 DEFAULT_STORE = Path("intaglio-store")
@@ -56,3 +57,11 @@ def parse_session(text: str) -> "SessionId":
     if len(session) != _SESSION_BYTES:
         raise Usage(f"{text!r}: a session id is 32 hexadecimal digits")
     return SessionId(session)
+
+
+def who() -> str:
+    """The user's name, or number where a container has no name for it."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
