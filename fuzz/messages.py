@@ -24,6 +24,7 @@ from intaglio.wire.content import (
     split_signature,
 )
 from intaglio.wire.cose import Signed
+from intaglio.wire.downward import Acknowledgement, Command, ItemOutcome, Secret, SecretKind
 from intaglio.wire.ear import Ear, worst
 from intaglio.wire.ear_cbor import decode_ear, encode_ear
 from intaglio.wire.frame import HEAD, head_prefix, parse_frame, split_frames
@@ -101,6 +102,14 @@ def sealed_evidence(data: bytes) -> None:
 def state_step(data: bytes) -> None:
     """Either a step whose encoding is these bytes, or Malformed."""
     _one_spelling(StateStep.parse, data)
+
+
+@target(lambda: [Secret(bytes(16), "key", 1, SecretKind.TEXT, b"one").encode(), Command(bytes(16), "a", b"{}").encode(),
+                 Acknowledgement(bytes(16), ItemOutcome.FAILED).encode()])  # fmt: skip
+def downward(data: bytes) -> None:
+    """A secret, a command or an acknowledgement that is read has one spelling."""
+    for parse in (Secret.parse, Command.parse, Acknowledgement.parse):
+        _one_spelling(parse, data)
 
 
 @target(lambda: seeds.message("result"))

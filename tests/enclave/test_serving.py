@@ -382,7 +382,7 @@ def test_status_shows_the_data_centres_times(host: Host) -> None:
     status = host.ok("status")
     assert isinstance(status, dict)
     assert (status["state"], status["time"], status["expires"]) == ("established", NOW, NOW + 3600)
-    assert set(status) == {"state", "sessions", "session", "epoch", "sequence", "left", "time", "expires"}
+    assert set(status) == {"state", "sessions", "session", "epoch", "sequence", "left", "time", "expires", "down"}
 
 
 def test_records_from_the_data_centre_reach_the_script_in_order(host: Host) -> None:

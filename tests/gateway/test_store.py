@@ -55,7 +55,7 @@ def test_a_store_of_another_version_is_called_that(database: Path) -> None:
     """After an update, before the new gateway has started: the commands are the new ones already."""
     connection = sqlite3.connect(database)
     connection.execute("DROP TABLE states")
-    for version, told in (("0001", "older version .* intaglio serve upgrades it"), ("0004", "newer version")):
+    for version, told in (("0001", "older version .* intaglio serve upgrades it"), ("9999", "newer version")):
         connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
         connection.commit()
         with Reader(database) as reader, pytest.raises(Unavailable, match=told):

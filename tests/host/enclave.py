@@ -43,6 +43,9 @@ class LocalEnclave:
     def end(self) -> bytes:
         return b"".join(self._frames("end"))
 
+    def down(self, frame: bytes) -> bytes:
+        return b"".join(self._frames("down", frame))
+
     def status(self) -> dict[str, object]:
         status = self._ask("status")
         assert isinstance(status, dict)

@@ -14,6 +14,7 @@ from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.collateral_bundle import Bundle, Entry, SignedBundle
 from intaglio.wire.collateral_request import DcapRequest, SnpRequest, TcbUpdate
 from intaglio.wire.content import Kind, encode_content, encode_control, encode_records
+from intaglio.wire.downward import MAX_VERSION, Acknowledgement, Command, ItemOutcome, Secret, SecretKind
 from intaglio.wire.hello import Accept, Hello, Role, SealedEvidence
 from intaglio.wire.identity import Suite
 from intaglio.wire.offer import Offer
@@ -220,3 +221,42 @@ def test_steps_of_a_state_fit() -> None:
         fails("state-step", cbor2.dumps(broken))
         with pytest.raises(Malformed):
             StateStep.of(broken)
+
+
+def test_secrets_commands_and_acknowledgements_fit() -> None:
+    reference = bytes(16)
+    for kind in SecretKind:
+        secret = Secret(reference, "key", MAX_VERSION, kind, b"" if kind is SecretKind.REVOKED else bytes(65_536))
+        fits("secret", secret.encode())
+        assert Secret.parse(secret.encode()) == secret
+    command = Command(reference, "add", b"{}")
+    fits("command", command.encode())
+    assert Command.parse(command.encode()) == command
+    for outcome in ItemOutcome:
+        ack = Acknowledgement(reference, outcome)
+        fits("acknowledgement", ack.encode())
+        assert Acknowledgement.parse(ack.encode()) == ack
+
+
+def test_what_is_no_secret_command_or_acknowledgement_is_malformed() -> None:
+    reference = bytes(16)
+    broken: list[tuple[str, type[Secret | Command | Acknowledgement], list[object]]] = [
+        ("secret", Secret, [reference, "key", 0, 0, b""]),
+        ("secret", Secret, [reference, "key", MAX_VERSION + 1, 0, b""]),
+        ("secret", Secret, [reference, "key", 1, 3, b"x"]),
+        ("secret", Secret, [reference, "key", 1, 4, b""]),
+        ("secret", Secret, [reference, "", 1, 0, b""]),
+        ("secret", Secret, [reference, "key", 1, 0, bytes(65_537)]),
+        ("secret", Secret, [reference, "key", 1, 0]),
+        ("command", Command, [bytes(15), "add", b"{}"]),
+        ("command", Command, [reference, "add"]),
+        ("command", Command, [reference, "a" * 256, b"{}"]),
+        ("acknowledgement", Acknowledgement, [reference, 4]),
+        ("acknowledgement", Acknowledgement, [reference, True]),
+    ]
+    with pytest.raises(Malformed):  # which the validator would take: its `.size` of a range asks for no type
+        Command.parse(cbor2.dumps([reference, "add", "{}"]))
+    for rule, reader, value_ in broken:
+        fails(rule, cbor2.dumps(value_))
+        with pytest.raises(Malformed):
+            reader.parse(cbor2.dumps(value_))

@@ -7,6 +7,7 @@ import typer
 
 import intaglio
 from intaglio.cli import (
+    command,
     ear,
     inspect,
     keygen,
@@ -16,6 +17,7 @@ from intaglio.cli import (
     policy,
     quarantine,
     records,
+    secret,
     serve,
     sessions,
     sigma,
@@ -72,7 +74,7 @@ def _root(
 # The order of `--help`: see it work, set it up, pack it, run it, look at it, judge evidence by hand.
 for module in (demo, keygen, measure, policy, kits, lab):
     module.add_to(app)
-for module in (serve, sigma, running, offer, records, sessions, state, quarantine):
+for module in (serve, sigma, running, offer, records, sessions, state, secret, command, quarantine):
     module.add_to(app)
 for module in (verify, ear, inspect, collateral, doctor):
     module.add_to(app)

@@ -10,7 +10,9 @@ from typing import Final, ParamSpec, TypeVar, overload
 from intaglio.attest.base import Attester, SealPolicy
 from intaglio.enclave import sealing, values
 from intaglio.enclave.arguments import ArgumentError, Signature
+from intaglio.enclave.downward import Downward
 from intaglio.enclave.inside import INSIDE
+from intaglio.enclave.secrets import Secrets
 from intaglio.enclave.state import SealedState, StateUnconfirmed
 from intaglio.enclave.values import Plain
 from intaglio.errors import IntaglioError, LocalProtocolError, Malformed, Rejected
@@ -48,6 +50,7 @@ class Enclave:
         """
         self._calls: dict[str, tuple[Callable[..., object], Signature]] = {}
         self._received: Callable[[str, str, bytes], object] | None = None
+        self._downward = Downward(ERROR)
         self._batch: list[Record] | None = None
         self._state: SealedState | None = None
         self._blob: bytes | None = None
@@ -95,6 +98,23 @@ class Enclave:
             raise ValueError("receive: there is one receiver already")
         self._received = function
         return function
+
+    def command(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """Makes a function one that the data centre, and nobody else, can have run: `intaglio command send`. It runs
+        once for each command; what it emits and returns goes up as of a call. Returns it unchanged.
+
+        Raises TypeError for an annotation that no argument can satisfy, ValueError for a name that is taken.
+        """
+        name = str(getattr(function, "__name__", ""))
+        if name in self._calls:
+            raise ValueError(f"command: {name} can be called by the host")
+        self._downward.register(name, function)
+        return function
+
+    @property
+    def secrets(self) -> Secrets:
+        """What the data centre has sent by `intaglio secret put`, by name."""
+        return self._downward.secrets
 
     def emit(self, name: str, value: Plain, content_type: str = CBOR) -> None:
         """Adds a record to the frame that the current call makes, before its result. `value` is encoded as CBOR, or
@@ -158,12 +178,17 @@ class Enclave:
         return self._with_state(name, lambda: self._records_of(name, run))
 
     def deliver(self, records: Sequence[Record]) -> list[Record]:
-        """Gives records from the data centre to the script's receiver, and the records that answer them, for one frame.
-        Together they are one change of the state: the data centre can only tell a host's crash from a fork where no
-        more than one step is sealed before it leaves."""
+        """Gives records from the data centre to whom they are for (the secrets, a command, the script's receiver), and
+        the records that answer them, for one frame. Together they are one change of the state: the data centre can
+        only tell a host's crash from a fork where no more than one step is sealed before it leaves."""
         return self._with_state(records[0].name, lambda: [each for record in records for each in self._answer(record)])
 
     def _answer(self, record: Record) -> list[Record]:
+        if self._downward.knows(record):
+            try:
+                return self._downward.take(record, self._records_of)
+            except Malformed as error:
+                return [_error(record.name, "Malformed", error.field)]
         receiver = self._received
         if receiver is None:
             return [_error(record.name, "CallError", "this enclave receives nothing")]

@@ -229,7 +229,8 @@ class Service:
                 "left": sender.left,
             }
         if self._channel is not None and not self._ended:
-            status |= {"expires": self._channel.result.expires, "time": self._channel.result.time}
+            result = self._channel.result
+            status |= {"expires": result.expires, "time": result.time, "down": self._channel.down.sequence}
         return status
 
     def _state(self) -> str:

@@ -1,6 +1,6 @@
 """The gateway over HTTP (docs/protocol.md §10), as an ASGI application.
 
-Three bare routes carry the protocol's messages, four more those of Sigma where it is served; everything else goes to
+Four bare routes carry the protocol's messages, four more those of Sigma where it is served; everything else goes to
 the documented JSON API. A body's limit holds while it streams in: what is too long is answered with 413 and not read. A
 peer learns a status and the JSON that the protocol defines, never a traceback; a 2xx is sent after commit.
 """
@@ -8,6 +8,7 @@ peer learns a status and the JSON that the protocol defines, never a traceback; 
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Executor
 from functools import lru_cache
@@ -16,6 +17,7 @@ from secrets import token_hex
 from typing import Any, TypeVar
 
 from intaglio.errors import Malformed, Unavailable
+from intaglio.gateway.downward import DownDesk
 from intaglio.gateway.frames import INTAGLIO_FRAMES, SIGMA_FRAMES, FrameIntake, Framing, Outcomes
 from intaglio.gateway.hellos import Answer, HelloDesk
 from intaglio.gateway.offers import OfferBook
@@ -25,7 +27,7 @@ from intaglio.gateway.store.writer import Writer
 from intaglio.reasons import Reason
 from intaglio.sigma.frames import split_sigma_frames
 from intaglio.sigma.messages import MAX_MSG3
-from intaglio.types import UnixTime
+from intaglio.types import SessionId, UnixTime
 from intaglio.wire.frame import split_frames
 from intaglio.wire.hello import MAX_HELLO
 
@@ -62,6 +64,8 @@ _FOR_BROWSERS = (
 _NO_STORE = (b"cache-control", b"no-store")
 _JSON = (b"content-type", b"application/json")
 _CBOR = (b"content-type", b"application/cbor")
+_CBOR_SEQ = (b"content-type", b"application/cbor-seq")
+_DOWN_QUERY = re.compile(rb"session=([0-9a-f]{32})&next=([0-9]{1,10})")
 _BYTES = (b"content-type", b"application/octet-stream")
 
 _log = logging.getLogger("intaglio.gateway.http")
@@ -107,6 +111,7 @@ class Application:
         executor: Executor,
         clock: Clock,
         api: Callable[[Scope, Receive, Send], Awaitable[None]],
+        down: DownDesk,
         sigma: SigmaDesk | None = None,
     ) -> None:
         self._offers = offers
@@ -117,10 +122,12 @@ class Application:
         self._executor = executor
         self._clock = clock
         self._api = api
+        self._down_desk = down
         self._routes: dict[str, tuple[str, Handler]] = {
             "/v1/frames": ("POST", self._frames),
             "/v1/hello": ("POST", self._hello),
             "/v1/offer": ("GET", self._offer),
+            "/v1/down": ("GET", self._down),
         }
         if sigma is not None:
             self._routes |= {
@@ -202,6 +209,19 @@ class Application:
         if kind not in (b"application/cose", b"application/cbor-seq"):
             return Response.of_json(415, {"error": "need application/cose or application/cbor-seq"})
         return await self._take(lambda body: _split(body, kind == b"application/cose"), INTAGLIO_FRAMES, scope, receive)
+
+    async def _down(self, scope: Scope, receive: Receive) -> Response:  # noqa: ARG002  # the shape of a handler
+        """The frames are committed before they are answered with; a GET may be repeated, and gives the same ones."""
+        asked = _DOWN_QUERY.fullmatch(scope["query_string"])
+        if asked is None:
+            return Response.of_json(400, {"error": "need session=32 hexadecimal digits&next=number"})
+        session, first = SessionId(bytes.fromhex(asked[1].decode())), int(asked[2])
+        frames = await self._writer.write(self._down_desk.work(session, first, self._clock()))
+        if frames is None:
+            return Response.of_json(404, {"error": "no such session, or it has ended"})
+        if not frames:
+            return Response(204, b"", _NO_STORE)
+        return Response(200, b"".join(frames), _CBOR_SEQ, _NO_STORE)
 
     async def _sigma_frames(self, scope: Scope, receive: Receive) -> Response:
         return await self._take(split_sigma_frames, SIGMA_FRAMES, scope, receive)

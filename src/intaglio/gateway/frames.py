@@ -16,7 +16,7 @@ from typing import NamedTuple
 from intaglio.errors import Malformed, Rejected
 from intaglio.gateway.live import LiveSession, LiveSessions, Receiver
 from intaglio.gateway.pending import PendingSessions
-from intaglio.gateway.store import states
+from intaglio.gateway.store import downward, states
 from intaglio.gateway.store.quarantine import Quarantine, Refusal
 from intaglio.gateway.store.rows import Insert
 from intaglio.gateway.store.writer import Work
@@ -27,6 +27,7 @@ from intaglio.sigma.frames import parse_sigma_frame
 from intaglio.types import SessionId, UnixTime
 from intaglio.wire import cbor
 from intaglio.wire.content import Kind
+from intaglio.wire.downward import ACK_TYPE, Acknowledgement
 from intaglio.wire.frame import SESSION, Frame, parse_frame
 from intaglio.wire.state import STATE_TYPE, StateStep
 
@@ -160,8 +161,11 @@ class FrameIntake:
             if live.receiver is None:
                 return self._again(connection, live, arrival.framing.parse(data), arrival)
             opened = _opened(live.receiver, data)
+            ack = _acknowledgement(opened)
             if opened.records and opened.records[-1].content_type == STATE_TYPE:
                 self._step(connection, live, opened.records[-1].value, arrival.at)
+            if ack is not None and not downward.answered(connection, live.row, ack, arrival.at):
+                _log.warning("answers what was never sent session=%s reference=%s", session.hex(), ack.reference.hex())
         except Rejected as error:
             if error.reason is Reason.REPLAY and live is not None:
                 return self._again(connection, live, arrival.framing.parse(data), arrival)
@@ -254,6 +258,14 @@ class FrameIntake:
             _log.info("frame refused reason=%s session=%s quarantine=%s", reason.name,
                       session.hex() if session else "-", name)  # fmt: skip
         return _Outcome.REFUSED
+
+
+def _acknowledgement(opened: Opened) -> Acknowledgement | None:
+    """Of something that was sent down: the last record of its frame but for a state's step. Raises `Malformed`."""
+    for record in opened.records[-2:]:
+        if record.content_type == ACK_TYPE:
+            return Acknowledgement.parse(record.value)
+    return None
 
 
 def _opened(receiver: Receiver, data: bytes) -> Opened:

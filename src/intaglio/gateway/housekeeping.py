@@ -13,6 +13,7 @@ from intaglio.gateway.config import DAY
 from intaglio.gateway.keystore import Keystore
 from intaglio.gateway.live import LiveSessions
 from intaglio.gateway.offers import OfferBook
+from intaglio.gateway.store.downward import close_expired, close_frames, rewrap_items
 from intaglio.gateway.store.sessions import close_sessions, rewrap
 from intaglio.gateway.store.writer import Writer
 from intaglio.gateway.vault import Vault
@@ -73,6 +74,8 @@ class Housekeeping:
         newest = self._vault.newest
         while self._writer.submit(lambda connection: rewrap(connection, newest, self._again)).result():
             pass
+        while self._writer.submit(lambda connection: rewrap_items(connection, newest, self._item_again)).result():
+            pass
         for key in self._keystore.wrapping[:-1]:
             self._keystore.destroy_wrapping_key(key.number)
             _log.info("wrapping key destroyed number=%d", key.number)
@@ -85,10 +88,19 @@ class Housekeeping:
             _log.error("session state is lost session=%s: %s", session.hex(), error)
             return blob
 
+    def _item_again(self, reference: bytes, blob: bytes) -> bytes:
+        try:
+            return self._vault.wrap_item(reference, self._vault.unwrap_item(reference, blob))
+        except Malformed as error:
+            _log.error("item is lost reference=%s: %s", reference.hex(), error)
+            return blob
+
     def _tidy(self, connection: sqlite3.Connection, at: UnixTime) -> None:
         for session in close_sessions(connection, UnixTime(at - self._spool_window)):
             self._live.drop(session)
+            close_frames(connection, session)
             _log.info("session keys destroyed session=%s", session.hex())
+        close_expired(connection, at)
         for session, runs in self._live.give_up(connection, at):
             detail = {"lost": runs[:MAX_RUNS], "runs": len(runs)}
             _log.warning("frames lost session=%s runs=%d first=%s", session.hex(), len(runs), runs[0])

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from intaglio.errors import Unavailable
+from intaglio.gateway.items import ITEM, StoredDelivery, StoredItem
 from intaglio.types import SessionId, UnixTime
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "QuarantineEntry",
     "Reader",
     "Status",
+    "StoredDelivery",
     "StoredEvidence",
+    "StoredItem",
     "StoredRecord",
     "StoredSession",
     "StoredState",
@@ -29,7 +32,7 @@ __all__ = [
 
 MAX_PAGE = 1000
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 """The newest migration: what is read here. Migrations themselves are not imported for reading."""
 
 Row = tuple[Any, ...]
@@ -189,6 +192,10 @@ SELECT t.lineage, t.workload, t.platform, t.counter, s.session, t.begun_at, t.mo
        t.reset_at, t.retired_at
 FROM states t LEFT JOIN sessions s ON s.id = t.owner
 """
+_DELIVERY = f"""
+SELECT f.item, s.session, f.sequence, f.made_at, f.answered_at, f.outcome, {_LIVE}
+FROM down_frames f JOIN sessions s ON s.id = f.session
+"""  # noqa: S608 - our own text only
 _QUARANTINE = "SELECT id, name, what, reasons, detail, bytes, session, remote, count, first_at, last_at FROM quarantine"
 
 
@@ -284,6 +291,18 @@ class Reader:
         """Ascending by lineage."""
         rows = self._rows(f"{_STATE} WHERE t.lineage > ? ORDER BY t.lineage LIMIT ?", (after, _page(limit)))
         return [StoredState(*row) for row in rows]
+
+    def items(self, *, after: int = 0, limit: int = 100, commands: bool = False) -> list[StoredItem]:
+        """Secrets, every version of them, or commands; in the order in which they were given."""
+        which = "=" if commands else "<>"
+        query = f"{ITEM} WHERE i.id > ? AND i.kind {which} 'command' ORDER BY i.id LIMIT ?"
+        return [StoredItem(*row) for row in self._rows(query, (after, _page(limit)))]
+
+    def deliveries(self, item: int, at: UnixTime, *, limit: int = 100) -> list[StoredDelivery]:
+        """The newest first."""
+        query = f"{_DELIVERY} WHERE f.item = ? ORDER BY f.made_at DESC, s.id DESC LIMIT ?"
+        rows = self._rows(query, (at, item, _page(limit)))
+        return [StoredDelivery(*row) for row in rows]
 
     def tallies(self) -> list[Tally]:
         rows = self._rows("SELECT reason, session, count, first_at, last_at FROM tallies ORDER BY reason, session", ())

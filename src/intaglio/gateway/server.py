@@ -28,6 +28,7 @@ from intaglio.gateway.app import Application, Clock
 from intaglio.gateway.appraisal import Appraiser, EvidenceAppraiser
 from intaglio.gateway.config import Misconfigured, Settings
 from intaglio.gateway.connection import BoundedProtocol
+from intaglio.gateway.downward import DownDesk
 from intaglio.gateway.frames import FrameIntake
 from intaglio.gateway.hellos import HelloDesk
 from intaglio.gateway.housekeeping import EVERY, Housekeeping
@@ -125,7 +126,10 @@ class Gateway:
             self.close()
             raise
         api = make_api(self._readers, hashes, self.clock, self._trouble, CollateralOutlook(settings.collateral))
-        self.app = Application(offers, desk, intake, quarantine, writer, self._executor, self.clock, api, sigma_desk)
+        down = DownDesk(vault)
+        self.app = Application(
+            offers, desk, intake, quarantine, writer, self._executor, self.clock, api, down, sigma_desk
+        )
         self._keeper = Thread(target=self._keep, name="intaglio-housekeeping", daemon=True)
         self._keeper.start()
 

@@ -22,7 +22,9 @@ class Vault:
     """Wraps and unwraps with the keys of one keystore.
 
     Wrap in the writer's thread only, in the transaction that stores the blob: an old key is destroyed once that thread
-    found no row under it, and a blob made elsewhere could still be on its way then.
+    found no row under it, and a blob made elsewhere could still be on its way then. Another process may wrap as well if
+    it reads the keystore after it took the database's write lock: a newer key is in the keystore before that thread
+    looks for rows under older ones.
     """
 
     def __init__(self, keystore: Keystore, draw: Draw) -> None:
@@ -35,19 +37,32 @@ class Vault:
         return self._keystore.wrapping[-1].number
 
     def wrap(self, session: SessionId, direction: Direction, epoch: int, state: bytes) -> bytes:
-        key = self._keystore.wrapping[-1]
-        nonce = self._draw(_NONCE)
-        sealed = AESGCM(key.key).encrypt(nonce, state, _bound_to(session, direction, epoch))
-        return key.number.to_bytes(_NUMBER, "big") + nonce + sealed
+        return self._wrap(_bound_to(session, direction, epoch), state)
 
     def unwrap(self, session: SessionId, direction: Direction, epoch: int, blob: bytes) -> bytes:
         """Raises `Malformed` for a blob of another row, an altered one, or one whose key was destroyed."""
+        return self._unwrap(_bound_to(session, direction, epoch), blob, f"session.state of {session.hex()}")
+
+    def wrap_item(self, reference: bytes, item: bytes) -> bytes:
+        """A secret or a command that waits for enclaves, bound to its row. `item` holds its address, too."""
+        return self._wrap(cbor.labelled("wrapped-item", reference), item)
+
+    def unwrap_item(self, reference: bytes, blob: bytes) -> bytes:
+        """Raises `Malformed` as `unwrap` does."""
+        return self._unwrap(cbor.labelled("wrapped-item", reference), blob, f"item {reference.hex()}")
+
+    def _wrap(self, bound: bytes, state: bytes) -> bytes:
+        key = self._keystore.wrapping[-1]
+        nonce = self._draw(_NONCE)
+        return key.number.to_bytes(_NUMBER, "big") + nonce + AESGCM(key.key).encrypt(nonce, state, bound)
+
+    def _unwrap(self, bound: bytes, blob: bytes, what: str) -> bytes:
         key = self._keystore.wrapping_key(int.from_bytes(blob[:_NUMBER], "big"))
         nonce, sealed = blob[_NUMBER : _NUMBER + _NONCE], blob[_NUMBER + _NONCE :]
         try:
-            return AESGCM(key.key).decrypt(nonce, sealed, _bound_to(session, direction, epoch))
+            return AESGCM(key.key).decrypt(nonce, sealed, bound)
         except (InvalidTag, ValueError) as error:
-            raise Malformed("session.state", f"of session {session.hex()} was altered in the database") from error
+            raise Malformed(what, "was altered in the database") from error
 
 
 def _bound_to(session: SessionId, direction: Direction, epoch: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The data centre as the host sees it: three requests over HTTP (docs/protocol.md §10), and what their answers mean.
+"""The data centre as the host sees it: four requests over HTTP (docs/protocol.md §10), and what their answers mean.
 
 http.client alone: one connection kept alive, redirects not followed, proxies ignored, answers bounded. Whether the
 network lies makes no difference to what is protected; TLS keeps the metadata from onlookers.
@@ -116,6 +116,16 @@ class DataCentre:
         if delivered is None:
             raise Unavailable(f"frames: answered {answer.status} without saying which", retry_after=answer.retry_after)
         return delivered
+
+    def down(self, session: bytes, first: int) -> bytes:
+        """The frames for the session's enclave from number `first` on, one after another; empty where there are none,
+        where the session has ended, and where the data centre is too old to send any."""
+        answer = self._request("GET", f"/v1/down?session={session.hex()}&next={first}", None, "")
+        if answer.status in (204, 404):
+            return b""
+        if answer.status != 200:
+            raise _unavailable("down", answer)
+        return answer.body
 
     def close(self) -> None:
         with self._lock:

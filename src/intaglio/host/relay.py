@@ -24,7 +24,7 @@ from intaglio.host.courier import Courier, Step
 from intaglio.host.data_centre import DataCentre
 from intaglio.host.errors import EnclaveRefused, SpoolFull
 from intaglio.host.outline import session_of_frame, split_frames
-from intaglio.host.sessions import LiveEnclave, SessionKeeper
+from intaglio.host.sessions import DOWN_EVERY, LiveEnclave, SessionKeeper
 from intaglio.host.shelf import RefusedFrames, Shelf
 from intaglio.host.spool import Entry, Spool
 
@@ -88,9 +88,11 @@ class Relay:
         ca_file: str | os.PathLike[str] | None = None,
         pause: Pause | None = None,
         clock: Callable[[], float] = time.monotonic,
+        down_every: float = DOWN_EVERY,
     ) -> None:
         """`spool`: a folder of this relay's own, which a later relay goes on with; by default a temporary one, which
         stays only if something in it could not be delivered. `timeout`: seconds for each wait on the network.
+        `down_every`: seconds between two looks for secrets and commands that the data centre has for the enclave.
 
         Raises `LocalProtocolError` for a URL that is not plain http(s).
         """
@@ -100,6 +102,7 @@ class Relay:
         self._folder = None if spool is None else Path(spool)
         self._temporary = spool is None
         self._limit = spool_limit_bytes
+        self._down_every = down_every
         self._pause = pause or _pause
         self._clock = clock
         self._lock = threading.RLock()
@@ -222,7 +225,9 @@ class Relay:
         self._shelf = Shelf(folder)
         self._refused = RefusedFrames(folder / "refused", REFUSED_LIMIT)
         self._shelf.keep_hellos({session_of_frame(entry.payload) for entry in self._spool.entries()})
-        self._keeper = SessionKeeper(self._enclave, self._data_centre, self._shelf, self._store, self._clock)
+        self._keeper = SessionKeeper(
+            self._enclave, self._data_centre, self._shelf, self._store, self._clock, self._down_every
+        )
         self._courier = Courier(
             self._spool, self._shelf, self._refused, self._data_centre, self._lock, self._keeper, self._mark_refused
         )
@@ -339,6 +344,7 @@ class Relay:
         moved, trouble = False, None
         try:
             moved = self._keeper.care(self._courier)
+            moved |= self._keeper.fetch_down()
         except Unavailable as error:
             trouble = error
         oldest = self._courier.next_session()
@@ -361,8 +367,8 @@ class Relay:
             self._changed.notify_all()
         # Whoever stops us sets `_stop` before the event that the loop may just have cleared.
         if not self._stop.is_set():
-            due = self._keeper.due_in
-            self._work.wait(None if due is None else min(due, LONGEST_IDLE))
+            due = [each for each in (self._keeper.due_in, self._keeper.down_in) if each is not None]
+            self._work.wait(min(*due, LONGEST_IDLE) if due else None)
 
     def _wait_out(self, error: Unavailable) -> None:
         seconds = self._backoff.next(error.retry_after)

@@ -6,6 +6,7 @@ without end: after `MAX_ATTEMPTS` in a row that came to nothing, a person has to
 """
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from intaglio.host.backoff import Backoff
 from intaglio.host.courier import Courier, Step
 from intaglio.host.data_centre import DataCentre
 from intaglio.host.errors import EnclaveDied, EnclaveRefused, HelloRejected
-from intaglio.host.outline import is_offer, session_of_hello
+from intaglio.host.outline import is_offer, session_of_hello, split_frames
 from intaglio.host.shelf import Shelf
 
 __all__ = ["MAX_ATTEMPTS", "NEW_SESSION_HELPS", "LiveEnclave", "SessionKeeper"]
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 RENEW_AT = 0.9
 """Part of a session's life after which the next one is begun: what is sent at its very end would arrive late."""
+DOWN_EVERY = 10.0
+"""Seconds between two looks for what the data centre sends down, and what the first of them waits for at most."""
 MAX_ATTEMPTS = 3
 """Each costs the platform a quote and the data centre an appraisal."""
 
@@ -41,15 +44,18 @@ class LiveEnclave(Protocol):
     def accept(self, accept: bytes) -> list[bytes]: ...
     def call(self, name: str, /, *args: object, **kwargs: object) -> bytes: ...
     def status(self) -> dict[str, object]: ...
+    def down(self, frame: bytes) -> bytes: ...
 
 
 @dataclass(slots=True)
 class _Live:
-    """The session that the enclave is in. `renew_at`: by our own clock, once accepted. `spent`: begin another."""
+    """The session that the enclave is in. `renew_at`, `look_down_at`: by our own clock, once accepted. `spent`: begin
+    another."""
 
     session: bytes
     accepted: bool = False
     renew_at: float | None = None
+    look_down_at: float = 0.0
     spent: bool = False
     rejected: HelloRejected | None = None
 
@@ -64,8 +70,10 @@ class SessionKeeper:
         shelf: Shelf,
         store: Callable[[list[bytes]], object],
         clock: Callable[[], float],
+        down_every: float = DOWN_EVERY,
     ) -> None:
-        """`store` takes frames that the enclave made on an Accept, and keeps them durably."""
+        """`store` takes frames that the enclave made on an Accept or in answer to the data centre, and keeps them
+        durably. `down_every`: seconds between two looks for what comes down."""
         self.begun = 0
         """Sessions begun so far."""
         self._enclave = enclave
@@ -82,8 +90,10 @@ class SessionKeeper:
         self._not_before = 0.0
         """When the next renewal may be tried, by our own clock."""
         self._backoff = Backoff()
+        self._down_every = down_every
         self._owed: list[bytes] = []
-        """Frames that the enclave made on an Accept, until they are on disk: it makes them once."""
+        """Frames that the enclave made on an Accept or in answer to a downward frame, until they are on disk: it makes
+        them once."""
 
     @property
     def session(self) -> bytes | None:
@@ -147,6 +157,45 @@ class SessionKeeper:
         except (EnclaveDied, Malformed) as error:
             self._lost(error)
             return False
+
+    @property
+    def down_in(self) -> float | None:
+        """Seconds until it is time to look for downward frames; None where there is nobody to look for."""
+        live = self._live
+        if live is None or not live.accepted or live.look_down_at == math.inf:
+            return None
+        return max(0.0, live.look_down_at - self._clock())
+
+    def fetch_down(self) -> bool:
+        """Brings the enclave what the data centre has for it, where it is time to. Gives whether anything came. What
+        goes wrong keeps nothing else waiting: it is looked for again later. Raises OSError."""
+        live = self._live
+        if live is None or self.down_in != 0.0:
+            return False
+        live.look_down_at = self._clock() + self._down_every
+        try:
+            first = self._enclave.status().get("down")
+            if not isinstance(first, int):  # it was told nothing of this session, or knows no such direction
+                live.look_down_at = math.inf
+                return False
+            frames = split_frames(found) if (found := self._data_centre.down(live.session, first)) else []
+            for frame in frames:
+                self._hand_down(frame)
+        except (Unavailable, EnclaveRefused, Malformed) as error:
+            _log.warning("session %s: nothing brought down: %s", live.session.hex(), error)
+            return False
+        except EnclaveDied as error:
+            self._lost(error)
+            return False
+        if frames:
+            live.look_down_at = self._clock()
+        return bool(frames)
+
+    def _hand_down(self, frame: bytes) -> None:
+        with self._lock:
+            answer = self._enclave.down(frame)
+            self._owed += split_frames(answer) if answer else []
+            self._store_owed()
 
     def _renewed(self) -> bool:
         """Whether a new session was begun. An accepted one goes on where that fails now, and frames with it."""

@@ -65,19 +65,22 @@ class Sender:
         *,
         sign: Sign | None = None,
         limit: int | None = None,
+        sequence: int = 0,
     ) -> None:
-        """`sign` and `limit` (frames of records, None for no limit) belong to epoch 0."""
+        """`sign` and `limit` (frames of records, None for no limit) belong to epoch 0. `sequence`: in an epoch that
+        began at 0, where an earlier sender stopped. One number under one key twice gives both plaintexts away: a
+        caller keeps on disk what it has sent, before it sends it."""
         if (epoch == 0) != (sign is not None):
             raise LocalProtocolError("epoch 0, and no other, is signed")
         self.session = session
         self.direction = direction
         self.epoch = epoch
-        self.sequence = 0
+        self.sequence = sequence
         """The number that the next frame gets."""
         self._secret = secret
         self._key = derived(secret, session, direction, epoch)
         self._sign = sign
-        self._left = EPOCH_FRAMES - 1 if limit is None else min(limit, EPOCH_FRAMES - 1)
+        self._left = EPOCH_FRAMES - 1 - sequence if limit is None else min(limit, EPOCH_FRAMES - 1 - sequence)
         self._ended = False
 
     @property

@@ -204,6 +204,51 @@ state_steps = Table(
     sqlite_with_rowid=False,
 )
 
+# What is to go down to enclaves (docs/protocol.md §13): each version of a secret, and each command.
+down_items = Table(
+    "down_items",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("reference", BLOB, nullable=False, unique=True),
+    # command, or the secret's kind: bytes, text, json, revoked.
+    Column("kind", Text, nullable=False),
+    Column("workload", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    # 0 for a command.
+    Column("version", Integer, nullable=False),
+    # Only for enclaves of this measurement (hexadecimal), or for the owner of this lineage.
+    Column("measurement", Text),
+    Column("lineage", BLOB),
+    # The value, wrapped; destroyed (null) once nobody can need it any more.
+    Column("wrap_key", Integer),
+    Column("blob", BLOB),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", Integer, nullable=False),
+    Column("expires_at", Integer),
+    # A newer version took its place; the command is on its way to a session, or was withdrawn.
+    Column("closed_at", Integer),
+    Index("down_items_by_name", "workload", "kind", "name", "version"),
+    Index("down_items_by_wrap_key", "wrap_key", sqlite_where=text("wrap_key IS NOT NULL")),
+    sqlite_autoincrement=True,
+)
+
+# Every downward frame ever made: rows are never deleted, because a sequence number must not be used again. The frame's
+# bytes are kept until it is answered, so that a lost one is sent again as it was.
+down_frames = Table(
+    "down_frames",
+    metadata,
+    Column("session", Integer, ForeignKey("sessions.id"), nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("item", Integer, ForeignKey("down_items.id"), nullable=False),
+    Column("frame", BLOB),
+    Column("made_at", Integer, nullable=False),
+    Column("answered_at", Integer),
+    Column("outcome", Text),
+    PrimaryKeyConstraint("session", "sequence"),
+    Index("down_frames_by_item", "item", "session", unique=True),
+    sqlite_with_rowid=False,
+)
+
 events = Table(
     "events",
     metadata,
