@@ -126,6 +126,20 @@ def test_two_copies_of_one_state_are_a_fork(dc: Dc, host: Host) -> None:
     assert second.count().status == 200, "the copy that was accepted last goes on"
 
 
+def test_a_forked_frame_that_comes_again_and_again_does_not_fill_the_store(
+    dc: Dc, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not stored, so every copy is refused anew; anybody who holds it can send it for ever."""
+    monkeypatch.setattr("intaglio.gateway.store.states.FORK_EVENTS", 3)
+    copy, newest = host.start().begin(), host.start().begin()
+    newest.count()
+    frame = copy.make(keep=False)
+    for _ in range(5):
+        assert dc.frames(frame).status == 403
+    assert states(dc)[0].forks == 5
+    assert len(events(dc, "state forked")) == 3
+
+
 def test_the_older_copy_can_not_step_first_either(dc: Dc, host: Host) -> None:
     first = host.start().begin()
     second = host.start().begin()

@@ -17,6 +17,10 @@ from intaglio.wire.state import StateStep
 __all__ = ["Claim", "admit", "check", "enter", "note_fork", "reset", "take"]
 
 
+FORK_EVENTS = 100
+"""Of one lineage. The count of its forks goes on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a hello claims, and of whom. `platform`: the machine's first identifier, empty where its certificates name
@@ -148,9 +152,13 @@ def take(connection: sqlite3.Connection, row: int, step: StateStep, at: UnixTime
 
 
 def note_fork(connection: sqlite3.Connection, session: SessionId, step: StateStep, at: UnixTime) -> None:
-    """A step was refused: counted with its lineage, for the operator."""
-    connection.execute("UPDATE states SET forks = forks + 1 WHERE lineage = ?", (step.lineage,))
-    _event(connection, "state forked", session, at, lineage=step.lineage.hex(), number=step.counter)
+    """A step was refused: counted with its lineage, for the operator. A frame that is not stored can come again at no
+    cost, so events stop at `FORK_EVENTS`, and there are none of lineages nobody knows: quarantine has the frame."""
+    rows = connection.execute(
+        "UPDATE states SET forks = forks + 1 WHERE lineage = ? RETURNING forks", (step.lineage,)
+    ).fetchall()
+    if rows and rows[0][0] <= FORK_EVENTS:
+        _event(connection, "state forked", session, at, lineage=step.lineage.hex(), number=step.counter)
 
 
 def reset(connection: sqlite3.Connection, lineage: bytes, because: str, at: UnixTime) -> bool:
