@@ -10,13 +10,10 @@ dcap-qvl remembers nothing and verifies everything each time, collateral include
 of many short rounds: what the machine can do when nothing else runs.
 """
 
-import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +21,7 @@ import dcap_qvl
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from benchmarks.side_by_side import asked_for_json, best_ms, two_threads
 from intaglio.sim.draft import Draft
 from intaglio.sim.measure import Image, TrustedFile
 from intaglio.sim.td import TdDraft
@@ -67,10 +65,9 @@ class Subject:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="quote verification, side by side")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    as_json = asked_for_json("quote verification, side by side")
     found = {tee: measure(subject(tee)) for tee in CASES}
-    if parser.parse_args().json:
+    if as_json:
         print(json.dumps(found))
         return
     for table in found.values():
@@ -125,12 +122,7 @@ def measure(what: Subject) -> dict[str, object]:
         "new_attestation_key_floor_ms": _signatures(2),
         "seen_platform_floor_ms": _signatures(1),
     }
-    best = dict.fromkeys(works, float("inf"))
-    for work in works.values():
-        work()
-    for _ in range(ROUNDS):
-        for name, work in works.items():
-            best[name] = min(best[name], _mean_ms(work))
+    best = best_ms(works, ROUNDS, PER_ROUND)
     return {
         "subject": what.name,
         **{name: round(value, 4) for name, value in best.items()},
@@ -152,40 +144,6 @@ def _signatures(count: int) -> Callable[[], None]:
             public.verify(signature, message, algorithm)
 
     return verify
-
-
-def _mean_ms(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    for _ in range(PER_ROUND):
-        work()
-    return (time.perf_counter() - start) / PER_ROUND * 1000
-
-
-def two_threads(work: Callable[[], object], calls: int = 300, rounds: int = 9) -> float:
-    """How much more two threads do than one in the same time: 2 is perfect, 1 is a lock."""
-
-    def run() -> None:
-        for _ in range(calls):
-            work()
-
-    ones, twos = [], []
-    with ThreadPoolExecutor(2) as pool:
-        for _ in range(rounds):
-            with _timer() as one:
-                run()
-            with _timer() as two:
-                for future in [pool.submit(run), pool.submit(run)]:
-                    future.result()
-            ones.append(one[0])
-            twos.append(two[0])
-    return 2 * min(ones) / min(twos)
-
-
-@contextmanager
-def _timer() -> Iterator[list[float]]:
-    taken = [time.perf_counter()]
-    yield taken
-    taken[0] = time.perf_counter() - taken[0]
 
 
 def show(found: dict[str, object]) -> None:

@@ -9,7 +9,6 @@ certificates, report). Floors are those signatures, by the same keys over the sa
 is the smallest mean of many short rounds: what the machine can do when nothing else runs.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -22,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
 
-from benchmarks.verify import two_threads
+from benchmarks.side_by_side import asked_for_json, best_ms, show_beside_signatures, two_threads
 from intaglio.sim.amd_pki import AmdAuthority
 from intaglio.sim.snp import SnpDraft
 from intaglio.types import UnixTime
@@ -56,10 +55,9 @@ class Subject:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="SEV-SNP reports, beside their signatures")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    as_json = asked_for_json("SEV-SNP reports, beside their signatures")
     found = measure(subject())
-    if parser.parse_args().json:
+    if as_json:
         print(json.dumps(found))
     else:
         show(found)
@@ -121,12 +119,7 @@ def measure(what: Subject) -> dict[str, object]:
         "first_floor_ms": floor(0, 1, 2, 3),
         "seen_rendered_ms": rendered,
     }
-    best = dict.fromkeys(works, float("inf"))
-    for work in works.values():
-        work()
-    for _ in range(ROUNDS):
-        for name, work in works.items():
-            best[name] = min(best[name], _mean_ms(work))
+    best = best_ms(works, ROUNDS, PER_ROUND)
     return {
         "subject": what.name,
         **{name: round(value, 4) for name, value in best.items()},
@@ -179,25 +172,13 @@ def _positive_serial(der: bytes) -> bytes:
     return der.replace(bytes.fromhex("a003020102020100"), bytes.fromhex("a003020102020101"), 1)
 
 
-def _mean_ms(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    for _ in range(PER_ROUND):
-        work()
-    return (time.perf_counter() - start) / PER_ROUND * 1000
-
-
 def show(found: dict[str, object]) -> None:
     rows = (
         ("chip and TCB version seen", "seen_ms", "seen_floor_ms", "seen_ratio"),
         ("chip new", "new_chip_ms", "new_chip_floor_ms", "new_chip_ratio"),
         ("nothing known", "first_ms", "first_floor_ms", "first_ratio"),
     )
-    print(f"{found['subject']}, Python {found['python']}\n")
-    print(f"{'verify one report, ms':32}{'intaglio':>10}{'signatures only':>17}{'ratio':>8}{'target':>9}")
-    for label, ours, floor, ratio in rows:
-        print(f"{label:32}{found[ours]:>10}{found[floor]:>17}{found[ratio]:>8}{TARGETS.get(ratio, ''):>9}")
-    print(f"{'seen, checks rendered':32}{found['seen_rendered_ms']:>10}")
-    print(f"{'two threads, times one':32}{found['two_threads_ratio']:>10}{found['signatures_two_threads_ratio']:>17}")
+    show_beside_signatures("report", found, rows, TARGETS)
 
 
 if __name__ == "__main__":
