@@ -180,7 +180,7 @@ class FrameIntake:
         `Malformed`, `Rejected(STATE_FORKED)`."""
         step = StateStep.parse(value)
         try:
-            new = states.check(connection, live.row, step)
+            new = states.is_new(connection, live.row, step)
         except Rejected:
             states.note_fork(connection, live.session, step, at)
             raise

@@ -1,8 +1,8 @@
 """The newest state of each lineage, and every step to it (docs/protocol.md §12). For the writer's thread, and `reset`
 for the operator's command.
 
-`admit` and `check` only read and say no; `enter` and `take` write, in the same transaction, after nothing can fail. One
-session owns a lineage: the one that was accepted last. Steps of one session may arrive in any order.
+`admit` and `is_new` only read and say no; `enter` and `take` write, in the same transaction, after nothing can fail.
+One session owns a lineage: the one that was accepted last. Steps of one session may arrive in any order.
 """
 
 import json
@@ -14,7 +14,7 @@ from intaglio.reasons import Reason
 from intaglio.types import SessionId, UnixTime
 from intaglio.wire.state import StateStep
 
-__all__ = ["Claim", "admit", "check", "enter", "note_fork", "reset", "take"]
+__all__ = ["Claim", "admit", "enter", "is_new", "note_fork", "reset", "take"]
 
 
 FORK_EVENTS = 100
@@ -126,7 +126,7 @@ def _note_takeover(
     _event(connection, "state taken over", session, at, lineage=lineage.hex(), earlier=row[0].hex())
 
 
-def check(connection: sqlite3.Connection, row: int, step: StateStep) -> bool:
+def is_new(connection: sqlite3.Connection, row: int, step: StateStep) -> bool:
     """Whether the session of this row takes a step that is not known yet; False for one that is. Raises
     `Rejected(STATE_FORKED)`."""
     known = connection.execute(
@@ -146,7 +146,7 @@ def check(connection: sqlite3.Connection, row: int, step: StateStep) -> bool:
 
 
 def take(connection: sqlite3.Connection, row: int, step: StateStep, at: UnixTime) -> None:
-    """After `check` said True."""
+    """After `is_new` said so."""
     _insert(connection, step, row, at)
     _advance(connection, step.lineage, at)
 
