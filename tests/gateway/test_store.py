@@ -2,6 +2,7 @@
 
 import sqlite3
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -10,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
+from intaglio.cli import store
 from intaglio.errors import Malformed, Unavailable
 from intaglio.gateway.config import Misconfigured
 from intaglio.gateway.query import SCHEMA, Reader
@@ -65,6 +67,19 @@ def test_a_store_of_another_version_is_called_that(database: Path) -> None:
     with Reader(database) as reader, pytest.raises(Unavailable, match="no such table"):
         reader.states()
     connection.close()
+
+
+def test_who_writes_to_a_store_of_another_version_is_told_so_first(database: Path) -> None:
+    """Whatever a command would write, and before it has written anything."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.execute("DROP TABLE down_items")
+        connection.commit()
+    with (
+        pytest.raises(Unavailable, match=r"older version .* intaglio serve upgrades it"),
+        store.writing(database.parent),
+    ):
+        pytest.fail("there is nothing to write to")
 
 
 def test_the_newest_schema_is_what_readers_expect(database: Path) -> None:

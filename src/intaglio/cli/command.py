@@ -14,15 +14,16 @@ from intaglio.cli.downward import (
     MeasurementOption,
     Workload,
     addressee,
+    delivery_fields,
+    delivery_state,
+    item_fields,
     new_item,
     opened_vault,
     value_of,
-    writing,
 )
 from intaglio.cli.durations import parse_duration
 from intaglio.cli.failure import Commands, Usage
-from intaglio.cli.secret import delivery_fields, delivery_state, item_fields
-from intaglio.cli.store import Store, reader
+from intaglio.cli.store import Store, reader, writing
 
 if TYPE_CHECKING:
     from intaglio.gateway.query import StoredDelivery, StoredItem

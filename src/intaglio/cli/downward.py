@@ -1,4 +1,5 @@
-"""What `secret` and `command` have in common: reading a value without showing it, and putting it into the store.
+"""What `secret` and `command` have in common: reading a value without showing it, wrapping it, and telling of what was
+sent.
 
 The value is wrapped under the keystore before it touches the database. The gateway may be running.
 """
@@ -6,8 +7,7 @@ The value is wrapped under the keystore before it touches the database. The gate
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,16 +16,17 @@ import typer
 from intaglio.cli.failure import Usage
 from intaglio.cli.reading import read_bytes
 from intaglio.cli.secrets import keystore_secret
-from intaglio.cli.store import reader, store_folder, who
+from intaglio.cli.store import who
 
 if TYPE_CHECKING:
     from intaglio.gateway.config import Secret
+    from intaglio.gateway.query import StoredDelivery, StoredItem
     from intaglio.gateway.store.downward import Addressee, NewItem
     from intaglio.gateway.vault import Vault
 
 __all__ = [
-    "KeyFileOption", "KeystoreOption", "LineageOption", "MeasurementOption", "Workload", "addressee", "new_item",
-    "opened_vault", "value_of", "writing",
+    "KeyFileOption", "KeystoreOption", "LineageOption", "MeasurementOption", "Workload", "addressee", "delivery_fields",
+    "delivery_state", "item_fields", "new_item", "opened_vault", "value_of",
 ]  # fmt: skip
 
 Workload = Annotated[str, typer.Option(metavar="NAME", help="The enclaves: the name that the policy gives them.")]
@@ -75,34 +76,44 @@ def new_item(kind: str, name: str, to: "Addressee", value: bytes, *, lifetime: i
     return NewItem(os.urandom(REFERENCE_SIZE), kind, name, to, who(), UnixTime(at), value, expires)
 
 
-@contextmanager
-def writing(store: Path | None) -> Iterator[sqlite3.Connection]:
-    """One transaction on the store. Raises `Usage` where there is none, `Unavailable`."""
-    from intaglio.errors import Unavailable  # noqa: PLC0415
-    from intaglio.gateway.store.writer import connect  # noqa: PLC0415
-
-    database = store_folder(store) / "gateway.db"
-    with reader(store):  # says so where there is no store
-        pass
-    try:
-        with closing(connect(database)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        raise Unavailable(f"{database}: {error}") from error
-
-
 def opened_vault(keystore: Path, key_file: Path | None) -> "Callable[[sqlite3.Connection], Vault]":
     """Asks for what opens the keystore; gives what opens it, inside a transaction: see `Vault`. Raises `Usage`."""
     if not keystore.exists():
         raise Usage(f"{keystore}: no such keystore; it is the one that intaglio serve runs with")
     secret = keystore_secret(key_file)
     return lambda connection: _vault(connection, keystore, secret)
+
+
+def item_fields(item: "StoredItem") -> dict[str, object]:
+    return {
+        "name": item.name,
+        "workload": item.workload,
+        "version": item.version,
+        "type": item.kind,
+        "reference": item.reference.hex(),
+        "measurement": item.measurement,
+        "lineage": item.lineage.hex() if item.lineage else None,
+        "by": item.made_by,
+        "at": item.made_at,
+        "replaced_at": item.closed_at,
+        "sent": item.sent,
+        "answered": item.answered,
+    }
+
+
+def delivery_fields(delivery: "StoredDelivery") -> dict[str, object]:
+    return {
+        "session": delivery.session.hex(),
+        "sequence": delivery.sequence,
+        "sent_at": delivery.made_at,
+        "answered_at": delivery.answered_at,
+        "state": delivery_state(delivery),
+    }
+
+
+def delivery_state(delivery: "StoredDelivery") -> str:
+    """`taken`, `older`, `refused`, `failed` as the enclave said; `waiting` while it may still say; else `unknown`."""
+    return delivery.outcome or ("waiting" if delivery.live else "unknown")
 
 
 _MAX_TEXT = 255

@@ -15,18 +15,20 @@ from intaglio.cli.downward import (
     MeasurementOption,
     Workload,
     addressee,
+    delivery_fields,
+    delivery_state,
+    item_fields,
     new_item,
     opened_vault,
     value_of,
-    writing,
 )
 from intaglio.cli.failure import Commands, Usage
-from intaglio.cli.store import Store, reader
+from intaglio.cli.store import Store, reader, writing
 
 if TYPE_CHECKING:
     from intaglio.gateway.query import StoredDelivery, StoredItem
 
-__all__ = ["add_to", "delivery_fields", "delivery_state", "item_fields"]
+__all__ = ["add_to"]
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name under which the enclave looks it up.")]
 
@@ -154,38 +156,6 @@ def status(
         table(("VERSION", "SESSION", "SENT (UTC)", "STATE"), rows)
     else:
         note("no session has asked for it yet")
-
-
-def item_fields(item: "StoredItem") -> dict[str, object]:
-    return {
-        "name": item.name,
-        "workload": item.workload,
-        "version": item.version,
-        "type": item.kind,
-        "reference": item.reference.hex(),
-        "measurement": item.measurement,
-        "lineage": item.lineage.hex() if item.lineage else None,
-        "by": item.made_by,
-        "at": item.made_at,
-        "replaced_at": item.closed_at,
-        "sent": item.sent,
-        "answered": item.answered,
-    }
-
-
-def delivery_fields(delivery: "StoredDelivery") -> dict[str, object]:
-    return {
-        "session": delivery.session.hex(),
-        "sequence": delivery.sequence,
-        "sent_at": delivery.made_at,
-        "answered_at": delivery.answered_at,
-        "state": delivery_state(delivery),
-    }
-
-
-def delivery_state(delivery: "StoredDelivery") -> str:
-    """`taken`, `older`, `refused`, `failed` as the enclave said; `waiting` while it may still say; else `unknown`."""
-    return delivery.outcome or ("waiting" if delivery.live else "unknown")
 
 
 def _checked(value: bytes, kind: Type) -> bytes:

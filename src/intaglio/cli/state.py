@@ -7,7 +7,7 @@ import typer
 
 from intaglio.cli.console import examples, line, moment, note, print_json, table
 from intaglio.cli.failure import Commands, Usage
-from intaglio.cli.store import Store, reader, store_folder, who
+from intaglio.cli.store import Store, reader, who, writing
 
 if TYPE_CHECKING:
     from intaglio.gateway.query import StoredState
@@ -71,27 +71,14 @@ def reset(
     What protects against a host that puts old state back is given up for that one moment. So who did it, when and why
     is kept. The gateway may be running.
     """
-    import sqlite3  # noqa: PLC0415
-    from contextlib import closing  # noqa: PLC0415
-
-    from intaglio.errors import Unavailable  # noqa: PLC0415
     from intaglio.gateway.store import states  # noqa: PLC0415
-    from intaglio.gateway.store.writer import connect  # noqa: PLC0415
     from intaglio.types import UnixTime  # noqa: PLC0415
 
     name, text = _lineage(lineage), because.strip()
     if not 0 < len(text) <= MAX_REASON:
         raise Usage(f"--because: say why, in at most {MAX_REASON} characters")
-    database = store_folder(store) / "gateway.db"
-    with reader(store) as opened:  # says so where there is no store, or one of another version
-        opened.states(limit=1)
-    try:
-        with closing(connect(database)) as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")
-            known = states.reset(connection, name, f"{text} (by {who()})", UnixTime(int(time.time())))
-            connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        raise Unavailable(f"{database}: {error}") from error
+    with writing(store) as connection:
+        known = states.reset(connection, name, f"{text} (by {who()})", UnixTime(int(time.time())))
     line(f"lineage {name.hex()}: the next hello says where it stands")
     if not known:
         note("no such lineage was active here; it is adopted when an enclave brings it")

@@ -1,8 +1,9 @@
-"""The gateway's store as the reading commands find it: opened read-only, while the gateway may be writing."""
+"""The gateway's store as the commands find it while the gateway may be writing: to read, or for one transaction."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from intaglio.gateway.query import Reader
     from intaglio.types import SessionId
 
-__all__ = ["DEFAULT_STORE", "STORE_VARIABLE", "Store", "parse_session", "reader", "store_folder", "who"]
+__all__ = ["DEFAULT_STORE", "STORE_VARIABLE", "Store", "parse_session", "reader", "store_folder", "who", "writing"]
 
 STORE_VARIABLE = "INTAGLIO_STORE"
 DEFAULT_STORE = Path("intaglio-store")
@@ -44,6 +45,29 @@ def reader(given: Path | None) -> "Iterator[Reader]":
         raise Usage(f"{database}: no gateway has stored anything here; --store names its folder")
     with Reader(database) as opened:
         yield opened
+
+
+@contextmanager
+def writing(given: Path | None) -> Iterator[sqlite3.Connection]:
+    """One transaction on the store, beside a gateway that may be running. Raises `Usage` where there is no store,
+    `Unavailable` where another version made it or it can't be written now."""
+    from intaglio.errors import Unavailable  # noqa: PLC0415
+    from intaglio.gateway.store.writer import connect  # noqa: PLC0415
+
+    with reader(given) as opened:  # says so where there is no store, or one of another version
+        opened.items(limit=1)
+    database = store_folder(given) / "gateway.db"
+    try:
+        with closing(connect(database)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise Unavailable(f"{database}: {error}") from error
 
 
 def parse_session(text: str) -> "SessionId":
