@@ -7,6 +7,7 @@ import typer
 
 import intaglio
 from intaglio.cli import (
+    backup,
     command,
     ear,
     inspect,
@@ -74,7 +75,7 @@ def _root(
 # The order of `--help`: see it work, set it up, pack it, run it, look at it, judge evidence by hand.
 for module in (demo, keygen, measure, policy, kits, lab):
     module.add_to(app)
-for module in (serve, sigma, running, offer, records, sessions, state, secret, command, quarantine):
+for module in (serve, sigma, running, offer, records, sessions, state, secret, command, quarantine, backup):
     module.add_to(app)
 for module in (verify, ear, inspect, collateral, doctor):
     module.add_to(app)

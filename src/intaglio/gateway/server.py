@@ -4,7 +4,6 @@ serve(settings)                        # until a signal
 with running(settings) as url: ...     # on a free port, in a thread: for tests and demonstrations
 """
 
-import fcntl
 import logging
 import os
 import signal
@@ -14,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from threading import Event, Thread, current_thread, main_thread
 from types import TracebackType
 from typing import Self
@@ -34,6 +32,7 @@ from intaglio.gateway.hellos import HelloDesk
 from intaglio.gateway.housekeeping import EVERY, Housekeeping
 from intaglio.gateway.keystore import Keystore
 from intaglio.gateway.live import INTAGLIO, SIGMA, LiveSessions
+from intaglio.gateway.lock import exclusive_lock
 from intaglio.gateway.offers import OfferBook
 from intaglio.gateway.outlook import CollateralOutlook
 from intaglio.gateway.pending import PendingSessions
@@ -79,9 +78,9 @@ class Gateway:
         settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._locks = ExitStack()
         try:
-            self._locks.callback(os.close, _exclusive(settings.folder / "gateway.lock", "folder"))
+            self._locks.callback(os.close, exclusive_lock(settings.folder / "gateway.lock", "folder"))
             beside = settings.keystore.with_name(settings.keystore.name + ".lock")
-            self._locks.callback(os.close, _exclusive(beside, "keystore"))
+            self._locks.callback(os.close, exclusive_lock(beside, "keystore"))
             # A crash may have left a copy with keys that are destroyed later: it must not outlive them.
             remove_leftovers(settings.keystore.parent, settings.keystore.name)
             keystore = Keystore.open(settings.keystore, settings.secret, draw=draw)
@@ -280,18 +279,3 @@ def _listen(settings: Settings) -> Iterator[tuple[socket.socket, str]]:
     with listener:
         host = f"[{settings.host}]" if family is socket.AF_INET6 else settings.host
         yield listener, f"http://{host}:{listener.getsockname()[1]}"
-
-
-def _exclusive(path: Path, what: str) -> int:
-    """A lock that ends with the process: two gateways on one folder would each miss what the other stored, and on one
-    keystore each would write back without the other's keys."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise Misconfigured(f"{path}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise Misconfigured(f"{path}: another gateway runs on this {what}") from error
-    return descriptor
