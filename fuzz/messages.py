@@ -29,13 +29,14 @@ from intaglio.wire.ear import Ear, worst
 from intaglio.wire.ear_cbor import decode_ear, encode_ear
 from intaglio.wire.frame import HEAD, head_prefix, parse_frame, split_frames
 from intaglio.wire.hello import Accept, Hello, Result, SealedEvidence
-from intaglio.wire.identity import KeyCertificate, Pin
+from intaglio.wire.identity import KeyCertificate, Pin, Suite
 from intaglio.wire.jws import Jws, signing_input
 from intaglio.wire.jws import encode as encode_jws
 from intaglio.wire.local_exchange import Message1, Message2, Message3
 from intaglio.wire.offer import Offer, OfferBody
 from intaglio.wire.sgx import LocalReport, ReportBody
 from intaglio.wire.state import StateStep
+from intaglio.wire.statement import Question, Statement, StatementBody
 from intaglio.wire.target_info import TargetInfo
 
 
@@ -78,6 +79,25 @@ def offer(data: bytes) -> None:
 def offer_body(data: bytes) -> None:
     """Either the body of an offer whose encoding is these bytes, or Malformed."""
     _one_spelling(OfferBody.parse, data)
+
+
+@target(lambda: seeds.message("statement"))
+def statement(data: bytes) -> None:
+    """Either a statement whose encoding is these bytes, or Malformed."""
+    _one_spelling(Statement.parse, data)
+
+
+@target(lambda: [StatementBody(suite, "dc", bytes(32), 7, 5, seeds.NOON, each).encode()
+                 for suite in Suite for each in (None, b"{}")])  # fmt: skip
+def statement_body(data: bytes) -> None:
+    """Either the body of a statement whose encoding is these bytes, or Malformed."""
+    _one_spelling(StatementBody.parse, data)
+
+
+@target(lambda: [Question(bytes(32), None).encode(), Question(bytes(32), b"evidence").encode()])
+def statement_question(data: bytes) -> None:
+    """Either a question for a statement whose encoding is these bytes, or Malformed."""
+    _one_spelling(Question.parse, data)
 
 
 @target(lambda: seeds.message("hello"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from intaglio.session.statements import make_statement
 from intaglio.sim.amd_pki import AmdAuthority
 from intaglio.sim.draft import Draft, Evidence
 from intaglio.sim.measure import Image, TrustedFile
@@ -256,6 +257,9 @@ def _messages() -> dict[str, bytes]:
             f"signed {suite}": Offer.parse(world.made.data).signed,
             f"detached {suite}": Accept.parse(accept).signature,
             f"certificate {suite}": certificate or b"",
+            f"statement {suite}": make_statement(
+                certified(suite), audience="dc.example", nonce=bytes(32), epoch=7, at=NOON, collateral=b"{}"
+            ),
         }
     return found
 

@@ -81,9 +81,9 @@ class Reason(Enum):
         "intaglio offer URL --pin dc.pub",
     )  # fmt: skip
     OFFER_TOO_OLD = Explanation(
-        "the offer's epoch is lower than one this enclave has already seen, or its key was revoked",
-        "the host replays an old offer to keep the enclave on keys that were replaced",
-        _HOST, False, "fetch a fresh offer",
+        "the epoch of an offer or statement is lower than one this enclave has already seen, or its key was revoked",
+        "the host replays an old one to keep the enclave on keys that were replaced",
+        _HOST, False, "fetch a fresh one",
         "intaglio offer URL --pin dc.pub",
     )  # fmt: skip
     SUITE_TOO_WEAK = Explanation(
@@ -93,7 +93,7 @@ class Reason(Enum):
         "intaglio offer URL --pin dc.pub",
     )  # fmt: skip
     AUDIENCE_MISMATCH = Explanation(
-        "the offer or hello names another audience",
+        "the offer, hello or statement names another audience",
         "messages of one data centre were delivered to another",
         _HOST, False, "deliver to the data centre that the enclave pins",
         "intaglio offer URL --pin dc.pub",
@@ -118,6 +118,17 @@ class Reason(Enum):
         "the Accept is not signed by the pinned data centre",
         "an Accept made by somebody else, for instance with a stolen offer key",
         _HOST, False, "fetch the Accept from the pinned data centre",
+    )  # fmt: skip
+    STATEMENT_SIGNATURE = Explanation(
+        "the statement of time and collateral is not signed by the data centre that this enclave pins",
+        "the host made a statement of its own, altered one, or asked another data centre",
+        _HOST, False, "ask the pinned data centre, and hand its answer over as it came",
+        "intaglio offer URL --pin dc.pub",
+    )  # fmt: skip
+    STATEMENT_REPLAYED = Explanation(
+        "the statement of time and collateral does not answer the nonce that this enclave drew",
+        "the host brings an earlier one, under which something is not expired or revoked yet, or another enclave's",
+        _HOST, False, "take a nonce from the enclave, and ask the data centre with that one",
     )  # fmt: skip
     ACCEPT_AUTHENTICATION = Explanation(
         "the Accept does not open under this handshake's keys",

@@ -1,5 +1,6 @@
 """docs/protocol.cddl describes our messages: real ones of both suites fit it, changed ones don't."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import cbor2
@@ -21,6 +22,7 @@ from intaglio.wire.offer import Offer
 from intaglio.wire.snp_collateral import SnpCollateral
 from intaglio.wire.snp_fields import Product, TcbVersion
 from intaglio.wire.state import MAX_COUNTER, StateStep
+from intaglio.wire.statement import Question, Statement, StatementBody
 from tests.conftest import ROOT
 from tests.session.world import HUNDRED, RESULT, World, certified, pin_of, value
 
@@ -54,7 +56,13 @@ def messages(suite: Suite, operational: bool) -> tuple[tuple[str, bytes], ...]:
     certificate = certified(suite).certificate or b""
     part = encode_records([HUNDRED, value(1)])
     down = accepted.down_sender(handshake.session)
+    stated = StatementBody(suite, "dc.example", bytes(32), 7, 5, UnixTime(9), b"{}")
     return (
+        ("statement-question", Question(bytes(32), b"quote").encode()),
+        ("statement-question", Question(bytes(32), None).encode()),
+        ("statement", Statement(certified(suite).sign("statement", stated.encode()), certificate).encode()),
+        ("statement-body", stated.encode()),
+        ("statement-body", replace(stated, collateral=None).encode()),
         ("pin", pin_of(suite, "identity", "next").encode()),
         ("key-certificate", certificate),
         ("certificate-body", cose.Signed.parse(certificate, "certificate").payload or b""),

@@ -16,6 +16,7 @@ from intaglio.wire import cbor, cose
 from intaglio.wire.hello import MAX_ACCEPT, MAX_HELLO, Accept, Hello, Result, Role, SealedEvidence
 from intaglio.wire.identity import KeyCertificate, KeyUse, Pin, PublicKeys, Suite
 from intaglio.wire.offer import MAX_OFFER, Offer, OfferBody
+from intaglio.wire.statement import Question, Statement, StatementBody
 from tests.feeding import feed, feed_garbage
 from tests.session.world import RESULT, World, certified, pin_of
 
@@ -31,8 +32,11 @@ def messages() -> dict[str, tuple[Reader, bytes]]:
     """One of each message, in both suites: its reader and its bytes."""
     found: dict[str, tuple[Reader, bytes]] = {"result": (Result.parse, RESULT.encode())}
     found["evidence"] = (SealedEvidence.parse, SealedEvidence(Tee.SGX, Role.ENCLAVE, b"quote").encode())
+    found["question"] = (Question.parse, Question(bytes(32), b"quote").encode())
     for suite in Suite:
         world = World(suite, operational=True)
+        stated = StatementBody(suite, "dc.example", bytes(32), 7, 5, UnixTime(9), b"{}").encode()
+        statement = Statement(certified(suite).sign("statement", stated), certified(suite).certificate).encode()
         handshake, hello = world.greet()
         accept = world.accept(world.open(hello)).accept
         offer = Offer.parse(world.made.data)
@@ -42,6 +46,8 @@ def messages() -> dict[str, tuple[Reader, bytes]]:
             f"offer {suite}": (read_offer, world.made.data),
             f"offer envelope {suite}": (Offer.parse, world.made.data),
             f"offer body {suite}": (OfferBody.parse, world.made.body.encode()),
+            f"statement {suite}": (Statement.parse, statement),
+            f"statement body {suite}": (StatementBody.parse, stated),
             f"hello {suite}": (Hello.parse, hello),
             f"accept {suite}": (Accept.parse, accept),
             f"signed {suite}": (_signed, offer.signed),

@@ -1,6 +1,6 @@
 """The gateway over HTTP (docs/protocol.md §10), as an ASGI application.
 
-Four bare routes carry the protocol's messages, four more those of Sigma where it is served; everything else goes to
+Five bare routes carry the protocol's messages, four more those of Sigma where it is served; everything else goes to
 the documented JSON API. A body's limit holds while it streams in: what is too long is answered with 413 and not read. A
 peer learns a status and the JSON that the protocol defines, never a traceback; a 2xx is sent after commit.
 """
@@ -22,6 +22,7 @@ from intaglio.gateway.frames import INTAGLIO_FRAMES, SIGMA_FRAMES, FrameIntake, 
 from intaglio.gateway.hellos import Answer, HelloDesk
 from intaglio.gateway.offers import OfferBook
 from intaglio.gateway.sigma import SigmaDesk
+from intaglio.gateway.statements import StatementDesk
 from intaglio.gateway.store.quarantine import Quarantine, Refusal
 from intaglio.gateway.store.writer import Writer
 from intaglio.reasons import Reason
@@ -30,6 +31,7 @@ from intaglio.sigma.messages import MAX_MSG3
 from intaglio.types import SessionId, UnixTime
 from intaglio.wire.frame import split_frames
 from intaglio.wire.hello import MAX_HELLO
+from intaglio.wire.statement import MAX_QUESTION
 
 __all__ = ["MAX_FRAMES_BODY", "Application", "Clock"]
 
@@ -37,6 +39,8 @@ MAX_FRAMES_BODY = 4 << 20
 """Bytes of one POST of frames: forty thousand small records."""
 MAX_HELLOS = 256
 """Hellos under way at once: with their bodies 32 MB, and a tenth of a second's work."""
+MAX_STATEMENTS = 8
+"""Statements under way at once: they share the threads of hellos and must not keep those waiting."""
 MAX_RECEIVING = 256 << 20
 """Bytes of bodies that are under way, all together: peers that send slowly, on as many connections as they like, must
 not fill our memory. A body that comes in one piece, as nearly all do, needs none of it."""
@@ -112,6 +116,7 @@ class Application:
         clock: Clock,
         api: Callable[[Scope, Receive, Send], Awaitable[None]],
         down: DownDesk,
+        statements: StatementDesk,
         sigma: SigmaDesk | None = None,
     ) -> None:
         self._offers = offers
@@ -123,11 +128,13 @@ class Application:
         self._clock = clock
         self._api = api
         self._down_desk = down
+        self._statement_desk = statements
         self._routes: dict[str, tuple[str, Handler]] = {
             "/v1/frames": ("POST", self._frames),
             "/v1/hello": ("POST", self._hello),
             "/v1/offer": ("GET", self._offer),
             "/v1/down": ("GET", self._down),
+            "/v1/statement": ("POST", self._statement),
         }
         if sigma is not None:
             self._routes |= {
@@ -137,6 +144,7 @@ class Application:
                 "/v1/sigma/frames": ("POST", self._sigma_frames),
             }
         self._hellos = 0
+        self._statements = 0
         self._receiving = 0
         self._boot = token_hex(3)
         self._requests = count(1)
@@ -199,10 +207,18 @@ class Application:
             answer = await self._in_thread(lambda: answering(body, at, remote))
         finally:
             self._hellos -= 1
-        headers = [] if answer.retry_after is None else [_retry(answer.retry_after)]
-        if answer.json is not None:
-            return Response.of_json(answer.status, answer.json, *headers)
-        return Response(answer.status, answer.accept, kind, _NO_STORE, *headers)
+        return _answered(answer, kind)
+
+    async def _statement(self, scope: Scope, receive: Receive) -> Response:
+        body = await self._body(scope, receive, MAX_QUESTION)
+        at = self._clock()
+        if self._statements >= MAX_STATEMENTS:
+            raise Unavailable("too many statements wait", retry_after=2)
+        self._statements += 1
+        try:
+            return _answered(await self._in_thread(lambda: self._statement_desk.answer(body, at)), _CBOR)
+        finally:
+            self._statements -= 1
 
     async def _frames(self, scope: Scope, receive: Receive) -> Response:
         kind = _header(scope, b"content-type").partition(b";")[0].strip().lower()
@@ -291,6 +307,13 @@ def _split(body: bytes, single: bool) -> list[bytes]:
     if not frames or (single and len(frames) > 1):
         raise Malformed("body", f"need {'one frame' if single else 'at least one frame'}, found {len(frames)}")
     return frames
+
+
+def _answered(answer: Answer, kind: tuple[bytes, bytes]) -> Response:
+    headers = [] if answer.retry_after is None else [_retry(answer.retry_after)]
+    if answer.json is not None:
+        return Response.of_json(answer.status, answer.json, *headers)
+    return Response(answer.status, answer.accept, kind, _NO_STORE, *headers)
 
 
 @lru_cache(1024)

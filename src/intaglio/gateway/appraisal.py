@@ -95,6 +95,10 @@ class Appraiser(Protocol):
     def appraise(self, evidence: bytes, report_data: ReportData, at: UnixTime) -> Appraisal:
         """Raises `Unavailable` where collateral can't be had, `Malformed` for bytes that are no evidence."""
 
+    def collateral_for(self, evidence: bytes, at: UnixTime) -> Collateral | None:
+        """What it takes to judge this evidence, None if nothing. It is not judged here, but what no known root vouches
+        for is `Rejected`. Raises `Unavailable` (`Absent` where nobody has it), `Malformed`."""
+
     def pinned(self, pin_hash: bytes) -> "Appraiser":
         """The same, for enclaves that pin something else than this data centre's identity."""
 
@@ -140,15 +144,7 @@ class EvidenceAppraiser:
 
     def appraise(self, evidence: bytes, report_data: ReportData, at: UnixTime) -> Appraisal:
         key = _platform_key(evidence)
-        known = self._requests.get(key) if key else None
-        # Without collateral first: what is not genuine anyway must not make us ask a service about platforms
-        # that a stranger invented.
-        verdict = None if known else self._verifier.verify(evidence, None, at)
-        if known:
-            wanted: tuple[CollateralRequest, ...] = (known,)
-        else:
-            open_to_us = verdict and verdict.genuine is None and not _STRANGERS & set(verdict.reasons)
-            wanted = requests_for(evidence, self._update) if open_to_us else ()
+        verdict, wanted = self._first_look(evidence, key, at)
         collateral = None
         if wanted:
             request, collateral = self._first_of(wanted, at)
@@ -161,6 +157,16 @@ class EvidenceAppraiser:
         verdict = self._policy.appraise(verdict, report_data=report_data, pin_hash=self._pin_hash)
         return Appraisal(verdict, self._terms(verdict), collateral)
 
+    def collateral_for(self, evidence: bytes, at: UnixTime) -> Collateral | None:
+        verdict, wanted = self._first_look(evidence, _platform_key(evidence), at)
+        if wanted:
+            return self._first_of(wanted, at)[1]
+        if verdict is None or (verdict.genuine is None and not _STRANGERS & set(verdict.reasons)):
+            raise Absent("the evidence does not say which collateral it needs")
+        if not verdict.genuine:
+            raise Rejected(verdict.reasons[0])
+        return None
+
     def pinned(self, pin_hash: bytes) -> "EvidenceAppraiser":
         other = copy(self)  # what was learnt of platforms is shared
         other._pin_hash = pin_hash  # noqa: SLF001  # of our own class
@@ -171,6 +177,18 @@ class EvidenceAppraiser:
         genuine = self._verifier.verify(evidence, parsed, at)
         verdict = self._policy.appraise(genuine, report_data=None, pin_hash=self._pin_hash)
         return Appraisal(verdict, self._terms(verdict), parsed)
+
+    def _first_look(
+        self, evidence: bytes, key: bytes | None, at: UnixTime
+    ) -> tuple[Verdict | None, tuple[CollateralRequest, ...]]:
+        """Which collateral to ask for, and the verdict without any; none is made of a platform that was genuine before.
+        What is not genuine anyway must not make us ask a service about platforms that a stranger invented."""
+        known = self._requests.get(key) if key else None
+        if known:
+            return None, (known,)
+        verdict = self._verifier.verify(evidence, None, at)
+        open_to_us = verdict.genuine is None and not _STRANGERS & set(verdict.reasons)
+        return verdict, requests_for(evidence, self._update) if open_to_us else ()
 
     def _terms(self, verdict: Verdict) -> Terms | None:
         if verdict.decision is not Decision.ACCEPTED or verdict.workload is None:

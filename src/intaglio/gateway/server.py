@@ -39,6 +39,7 @@ from intaglio.gateway.pending import PendingSessions
 from intaglio.gateway.review import review_sessions
 from intaglio.gateway.sigma import SigmaDesk
 from intaglio.gateway.sigma_key import open_sigma_key, pin_hash
+from intaglio.gateway.statements import StatementDesk
 from intaglio.gateway.store.migrate import migrate
 from intaglio.gateway.store.quarantine import Quarantine
 from intaglio.gateway.store.sessions import end_simulated
@@ -125,9 +126,9 @@ class Gateway:
             self.close()
             raise
         api = make_api(self._readers, hashes, self.clock, self._trouble, CollateralOutlook(settings.collateral))
-        down = DownDesk(vault)
+        down, statements = DownDesk(vault), StatementDesk(keystore, judge)
         self.app = Application(
-            offers, desk, intake, quarantine, writer, self._executor, self.clock, api, down, sigma_desk
+            offers, desk, intake, quarantine, writer, self._executor, self.clock, api, down, statements, sigma_desk
         )
         self._keeper = Thread(target=self._keep, name="intaglio-housekeeping", daemon=True)
         self._keeper.start()

@@ -1,4 +1,4 @@
-"""The data centre as the host sees it: four requests over HTTP (docs/protocol.md §10), and what their answers mean.
+"""The data centre as the host sees it: five requests over HTTP (docs/protocol.md §10), and what their answers mean.
 
 http.client alone: one connection kept alive, redirects not followed, proxies ignored, answers bounded. Whether the
 network lies makes no difference to what is protected; TLS keeps the metadata from onlookers.
@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from intaglio.errors import LocalProtocolError, Unavailable
-from intaglio.host.errors import HelloRejected
+from intaglio.host.errors import HelloRejected, StatementRefused
+from intaglio.wire.statement import Question
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -126,6 +127,16 @@ class DataCentre:
         if answer.status != 200:
             raise _unavailable("down", answer)
         return answer.body
+
+    def statement(self, nonce: bytes, evidence: bytes | None) -> bytes:
+        """The signed time and, for raw evidence, its collateral: for the enclave that drew `nonce` (32 bytes). Raises
+        `StatementRefused` for evidence that is not genuine."""
+        answer = self._request("POST", "/v1/statement", Question(nonce, evidence).encode(), "application/cbor")
+        if answer.status == 200:
+            return answer.body
+        if answer.status == 403 and (rejection := _rejection(answer.body)) is not None:
+            raise StatementRefused(rejection.reasons)
+        raise _unavailable("statement", answer)
 
     def close(self) -> None:
         with self._lock:

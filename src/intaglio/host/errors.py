@@ -10,6 +10,7 @@ __all__ = [
     "SpoolDamaged",
     "SpoolFull",
     "SpoolInUse",
+    "StatementRefused",
 ]
 
 
@@ -45,6 +46,14 @@ class HelloRejected(IntaglioError):
         self.reasons = reasons
         self.id = id
         self.report = report
+
+
+class StatementRefused(IntaglioError):
+    """The data centre states nothing about this evidence: no root it knows vouches for it. `reasons`: as above."""
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        super().__init__(f"statement refused: {', '.join(reasons) or 'no reason given'}")
+        self.reasons = reasons
 
 
 class SpoolFull(IntaglioError):
