@@ -34,7 +34,7 @@ def test_a_copy_made_under_a_running_gateway_goes_on_where_it_was(world: World, 
         assert reasons(dc) == {}
         assert dc.ask("GET", f"/v1/down?session={channel.up.session.hex()}&next=0").status == 404
     with sqlite3.connect(world.settings.database) as connection:
-        assert connection.execute("SELECT count(*) FROM events WHERE kind = 'store.restored'").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM events WHERE kind = 'store restored'").fetchone() == (1,)
 
 
 def test_a_damaged_page_is_reported_and_nothing_is_left(dc: Dc, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ A copy is taken by `VACUUM INTO`: one transaction's view, without the freed page
 stand. It holds session keys only wrapped; the keystore is copied on its own, and kept elsewhere.
 """
 
+import json
 import os
 import sqlite3
 import tempfile
@@ -74,10 +75,8 @@ def restore(copy: Path, database: Path, at: UnixTime) -> Copy:
         with _translated(copy), closing(sqlite3.connect(draft, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("UPDATE sessions SET down_state = NULL")
-            detail = f"from a copy whose newest row is of {found.newest}; downward directions closed"
-            connection.execute(
-                "INSERT INTO events (at, kind, session, detail) VALUES (?, 'store.restored', NULL, ?)", (at, detail)
-            )
+            detail = json.dumps({"newest": found.newest, "records": found.records})
+            connection.execute("INSERT INTO events (at, kind, detail) VALUES (?, 'store restored', ?)", (at, detail))
             connection.execute("COMMIT")
         return found
 
