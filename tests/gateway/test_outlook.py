@@ -6,18 +6,15 @@ from pathlib import Path
 import pytest
 
 from intaglio.collateral.cache import CachedSource
-from intaglio.collateral.freshness import Forecast, freshness
-from intaglio.gateway.outlook import SECONDS, CollateralOutlook, metrics_text
+from intaglio.gateway.outlook import SECONDS, CollateralOutlook
 from intaglio.sim.world import DEFAULT_FMSPC, Lab
 from intaglio.types import Tee, UnixTime
-from intaglio.wire.collateral_bundle import Entry
-from intaglio.wire.collateral_request import DcapRequest, SnpRequest, TcbUpdate
-from intaglio.wire.snp_fields import Product, TcbVersion
+from intaglio.wire.collateral_request import DcapRequest
 from tests.collateral.test_cache import Service
 from tests.gateway.world import DAY, NOON, LabSource, World
 
 REQUEST = DcapRequest(Tee.SGX, DEFAULT_FMSPC, "platform")
-LINE = f'intaglio_collateral_expiry_days{{tee="sgx",fmspc="{DEFAULT_FMSPC}",ca="platform",update="standard"}}'
+LINE = f'intaglio_collateral_expiry_days{{ca="platform",fmspc="{DEFAULT_FMSPC}",tee="sgx",update="standard"}}'
 
 
 @pytest.fixture
@@ -49,24 +46,6 @@ def test_the_folder_is_not_read_for_every_request(lab: Lab, tmp_path: Path) -> N
     source.get(REQUEST, NOON)
     assert outlook(UnixTime(NOON + SECONDS - 1)) == ()
     assert len(outlook(UnixTime(NOON + SECONDS))) == 1
-
-
-def test_of_a_fleets_chips_the_least_counts(lab: Lab) -> None:
-    collateral = Service(lab).collateral(DEFAULT_FMSPC, "platform")
-    facts = freshness(collateral)
-    chips = [SnpRequest(Product.MILAN, bytes([n]) * 64, TcbVersion(3, 0, 8, 115)) for n in (1, 2)]
-    late = replace(
-        facts, documents={**facts.documents, "pck_crl": replace(facts.documents["pck_crl"], next_update=NOON)}
-    )
-    found = [
-        Forecast(Entry(request, NOON, "x", collateral), each)
-        for request, each in zip(chips, (facts, late), strict=True)
-    ]
-    early = Forecast(Entry(replace(REQUEST, update=TcbUpdate.EARLY), NOON, "x", collateral), facts)
-    assert metrics_text([*found, early], NOON).splitlines()[2:] == [
-        'intaglio_collateral_expiry_days{tee="sgx",fmspc="00a0dedede00",ca="platform",update="early"} 29.5',
-        'intaglio_collateral_expiry_days{tee="snp",product="Milan",signing_key="vcek"} 0',
-    ]
 
 
 @pytest.fixture

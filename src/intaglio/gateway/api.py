@@ -18,7 +18,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from intaglio.errors import Unavailable
 from intaglio.gateway import models
 from intaglio.gateway.app import Clock
-from intaglio.gateway.outlook import CollateralOutlook, metrics_text
+from intaglio.gateway.metrics import CONTENT_TYPE, AnswerTimes, metrics_text
+from intaglio.gateway.outlook import CollateralOutlook
 from intaglio.gateway.query import MAX_PAGE, Reader
 from intaglio.types import SessionId
 
@@ -56,9 +57,10 @@ def make_api(
     clock: Clock,
     trouble: Callable[[], str | None],
     outlook: CollateralOutlook,
+    times: AnswerTimes,
 ) -> FastAPI:
     """`token_hashes`: SHA-256 of the tokens that open it. `trouble`: why the gateway is not ready, or None.
-    `outlook`: when the collateral ends."""
+    `outlook`: when the collateral ends. `times`: of the protocol's answers."""
     app = FastAPI(
         title="Intaglio gateway",
         version="1",
@@ -79,6 +81,7 @@ def make_api(
     _add_records(app, readers, [Depends(authorised)])
     _add_quarantine(app, readers, [Depends(authorised)])
     _add_status(app, readers, clock, outlook, [Depends(authorised)])
+    _add_metrics(app, readers, clock, outlook, times, [Depends(authorised)])
     return app
 
 
@@ -147,11 +150,16 @@ def _add_status(app: FastAPI, readers: Readers, clock: Clock, outlook: Collatera
         at = clock()
         return models.Status.of(readers().status(at), readers().tallies(), outlook(at), at)
 
+
+def _add_metrics(
+    app: FastAPI, readers: Readers, clock: Clock, outlook: CollateralOutlook, times: AnswerTimes, guard: list[object]
+) -> None:
     @app.get("/metrics", dependencies=guard, response_class=PlainTextResponse)  # type: ignore[arg-type]
-    def metrics() -> str:
-        """For Prometheus: days until collateral expires."""
+    def metrics() -> PlainTextResponse:
+        """For Prometheus: what is stored, refused and missing, when collateral ends, how long answers take."""
         at = clock()
-        return metrics_text(outlook(at), at)
+        text = metrics_text(readers().status(at), outlook(at), at) + times.text()
+        return PlainTextResponse(text, media_type=CONTENT_TYPE)
 
 
 def _session(text: str | None) -> SessionId | None:

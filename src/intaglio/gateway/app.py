@@ -14,12 +14,14 @@ from concurrent.futures import Executor
 from functools import lru_cache
 from itertools import count
 from secrets import token_hex
+from time import perf_counter
 from typing import Any, TypeVar
 
 from intaglio.errors import Malformed, Unavailable
 from intaglio.gateway.downward import DownDesk
 from intaglio.gateway.frames import INTAGLIO_FRAMES, SIGMA_FRAMES, FrameIntake, Framing, Outcomes
 from intaglio.gateway.hellos import Answer, HelloDesk
+from intaglio.gateway.metrics import AnswerTimes
 from intaglio.gateway.offers import OfferBook
 from intaglio.gateway.sigma import SigmaDesk
 from intaglio.gateway.statements import StatementDesk
@@ -117,6 +119,7 @@ class Application:
         api: Callable[[Scope, Receive, Send], Awaitable[None]],
         down: DownDesk,
         statements: StatementDesk,
+        times: AnswerTimes,
         sigma: SigmaDesk | None = None,
     ) -> None:
         self._offers = offers
@@ -129,6 +132,7 @@ class Application:
         self._api = api
         self._down_desk = down
         self._statement_desk = statements
+        self._times = times
         self._routes: dict[str, tuple[str, Handler]] = {
             "/v1/frames": ("POST", self._frames),
             "/v1/hello": ("POST", self._hello),
@@ -159,6 +163,7 @@ class Application:
             await self._api(scope, receive, _secured(send))
             return
         method, handler = route
+        begun = perf_counter()
         try:
             if scope["method"] == method:
                 response = await handler(scope, receive)
@@ -176,6 +181,7 @@ class Application:
             _log.info("answered request=%s path=%s status=%d", self._request(), scope["path"], response.status)
         await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
         await send({"type": "http.response.body", "body": response.body})
+        self._times.observe(scope["path"], response.status, perf_counter() - begun)
 
     async def _offer(self, scope: Scope, receive: Receive) -> Response:  # noqa: ARG002  # the shape of a handler
         at = self._clock()

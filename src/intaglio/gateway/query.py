@@ -165,6 +165,11 @@ class Status:
     late: int
     frames: int
     replays: int
+    missing: int
+    """Numbers below the highest of live sessions that have not arrived."""
+    oldest: UnixTime | None
+    """When the oldest live session was accepted."""
+    last_at: UnixTime | None
     quarantined: Mapping[str, int]
     """By reason, what is only counted included."""
     simulated: bool
@@ -309,10 +314,11 @@ class Reader:
         return [Tally(reason, session or None, count, first, last) for reason, session, count, first, last in rows]
 
     def status(self, at: UnixTime) -> Status:
-        ((sessions, live, records, late, frames, replays, simulated),) = self._rows(
-            "SELECT count(*), coalesce(sum(expires_at > ? AND ended_at IS NULL), 0), coalesce(sum(records), 0),"
-            " coalesce(sum(late), 0), coalesce(sum(frames), 0), coalesce(sum(replays), 0), coalesce(max(simulated), 0)"
-            " FROM sessions",
+        ((sessions, live, records, late, frames, replays, missing, oldest, last_at, simulated),) = self._rows(
+            "SELECT count(*), coalesce(sum(live), 0), coalesce(sum(records), 0), coalesce(sum(late), 0),"
+            " coalesce(sum(frames), 0), coalesce(sum(replays), 0), coalesce(sum(live * (highest + 1 - frames)), 0),"
+            " min(CASE WHEN live THEN accepted_at END), max(last_at), coalesce(max(simulated), 0)"
+            " FROM (SELECT *, expires_at > ? AND ended_at IS NULL AS live FROM sessions)",
             (at,),
         )
         counts = self._rows(
@@ -321,7 +327,8 @@ class Reader:
             (),
         )
         by_reason: dict[str, int] = dict(counts)
-        return Status(sessions, live, records, late, frames, replays, by_reason, bool(simulated))
+        totals = (sessions, live, records, late, frames, replays, missing, oldest, last_at)
+        return Status(*totals, by_reason, bool(simulated))
 
     @contextmanager
     def _cursor(self) -> Iterator[sqlite3.Cursor]:

@@ -33,6 +33,7 @@ from intaglio.gateway.housekeeping import EVERY, Housekeeping
 from intaglio.gateway.keystore import Keystore
 from intaglio.gateway.live import INTAGLIO, SIGMA, LiveSessions
 from intaglio.gateway.lock import exclusive_lock
+from intaglio.gateway.metrics import AnswerTimes
 from intaglio.gateway.offers import OfferBook
 from intaglio.gateway.outlook import CollateralOutlook
 from intaglio.gateway.pending import PendingSessions
@@ -125,10 +126,22 @@ class Gateway:
         except BaseException:
             self.close()
             raise
-        api = make_api(self._readers, hashes, self.clock, self._trouble, CollateralOutlook(settings.collateral))
+        times, outlook = AnswerTimes(), CollateralOutlook(settings.collateral)
+        api = make_api(self._readers, hashes, self.clock, self._trouble, outlook, times)
         down, statements = DownDesk(vault), StatementDesk(keystore, judge)
         self.app = Application(
-            offers, desk, intake, quarantine, writer, self._executor, self.clock, api, down, statements, sigma_desk
+            offers,
+            desk,
+            intake,
+            quarantine,
+            writer,
+            self._executor,
+            self.clock,
+            api,
+            down,
+            statements,
+            times,
+            sigma_desk,
         )
         self._keeper = Thread(target=self._keep, name="intaglio-housekeeping", daemon=True)
         self._keeper.start()
