@@ -385,6 +385,29 @@ def test_who_can_write_the_database_can_readdress_no_secret(dc: Dc, change: str)
     assert list(vault.enclave.secrets) == ["fine"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE sessions SET workload = 'vault'",
+        """UPDATE handshakes SET verdict = json_set(verdict, '$.identity.mr_enclave', printf('%064d', 0))""",
+        """INSERT INTO states SELECT x'cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd', 'meter', '', 1, zeroblob(32), id, 0, 0, 0, 0,
+        NULL, NULL FROM sessions""",
+    ],
+)
+def test_who_can_write_the_database_can_pass_no_session_off_as_another(dc: Dc, change: str) -> None:
+    vault = Vault(dc).begin()
+    put(dc.world, "theirs", b"1", "--workload", "vault")
+    put(dc.world, "measured", b"2", "--measurement", "00" * 32)
+    put(dc.world, "stateful", b"3", "--lineage", "cd" * 16)
+    with closing(sqlite3.connect(dc.world.settings.database)) as connection:
+        assert connection.execute(change).rowcount == 1
+        connection.commit()
+    assert vault.polled() == []
+    put(dc.world, "ours", b"4")
+    assert vault.fetch() == 1
+    assert list(vault.enclave.secrets) == ["ours"]
+
+
 def test_frames_of_a_closed_session_are_destroyed_and_their_numbers_stay(dc: Dc) -> None:
     vault = Vault(dc).begin()
     put(dc.world, "key", b"one")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from intaglio.errors import Malformed
+from intaglio.gateway.down_state import DownState
 from intaglio.gateway.store import downward as store
 from intaglio.gateway.store.downward import COMMAND, Item, Target
 from intaglio.gateway.store.writer import Work
@@ -52,13 +53,14 @@ class DownDesk:
     def _made(
         self, connection: sqlite3.Connection, target: Target, number: int, room: int, at: UnixTime
     ) -> list[bytes]:
-        items = store.undelivered(connection, target, at)
-        if not items:
+        state = self._state(target)
+        if state is None:
             return []
-        sender = self._sender(target, number)
+        # Made for each answer, so that no sender outlives a rolled-back transaction.
+        sender = Sender(target.session, Direction.DOWN, target.down_epoch, state.secret, sequence=number)
         made: list[bytes] = []
-        for item in items:
-            if sender is None or len(made) >= room or sender.sequence >= store.MAX_SESSION_FRAMES:
+        for item in store.undelivered(connection, target, state, at):
+            if len(made) >= room or sender.sequence >= store.MAX_SESSION_FRAMES:
                 break
             record = self._record(item)
             if record is None:
@@ -70,14 +72,14 @@ class DownDesk:
                       item.kind, item.name, item.version, item.reference.hex(), sequence)  # fmt: skip
         return made
 
-    def _sender(self, target: Target, number: int) -> Sender | None:
-        """A sender that goes on at `number`. It is made for each answer, so none outlives a rolled-back transaction."""
+    def _state(self, target: Target) -> DownState | None:
+        """None for a session that can't be sent to: its row was altered, or the key that wraps it destroyed."""
         try:
-            secret = self.vault.unwrap(target.session, Direction.DOWN, target.down_epoch, target.down_state)
+            plain = self.vault.unwrap(target.session, Direction.DOWN, target.down_epoch, target.down_state)
+            return DownState.parse(plain)
         except Malformed as error:
             _log.error("session can't be sent to session=%s: %s", target.session.hex(), error)
             return None
-        return Sender(target.session, Direction.DOWN, target.down_epoch, secret, sequence=number)
 
     def _record(self, item: Item) -> Record | None:
         """None for an item that was altered in the database: no enclave gets it, and the others get theirs."""

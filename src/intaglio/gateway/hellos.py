@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from intaglio.errors import Malformed, Rejected, Unavailable
 from intaglio.gateway.appraisal import Appraisal, Appraiser, Terms, session_end
+from intaglio.gateway.down_state import DownState, measured
 from intaglio.gateway.keystore import Keystore
 from intaglio.gateway.live import INTAGLIO
 from intaglio.gateway.offers import OfferBook
@@ -148,12 +149,14 @@ class HelloDesk:
             attestation["state"] = claim.step.to_value()
         result = Result(expires, visit.at, terms.workload, attestation)
         accepted = opened.accept(appraisal.verdict, result, self._keystore.signer, self._draw)
+        lineage = None if claim is None else claim.step.lineage
 
         def work(connection: sqlite3.Connection) -> tuple[StoredHello, bool]:
             """What the state says no to leaves nothing behind: the look comes before the first write."""
             if claim is not None and known_hello(connection, opened.session) is None:
                 admit(connection, claim)
-            stored, ours = store_session(connection, self._row(visit, opened, appraisal, accepted))
+            row = self._row(visit, opened, appraisal, accepted, lineage)
+            stored, ours = store_session(connection, row)
             if claim is not None and ours:
                 enter(connection, claim, opened.session, visit.at)
             return stored, ours
@@ -164,8 +167,12 @@ class HelloDesk:
                       terms.workload, opened.tee.value, expires, appraisal.verdict.simulated)  # fmt: skip
         return self._known(stored, visit)
 
-    def _row(self, visit: "_Visit", opened: OpenHello, appraisal: Appraisal, accepted: Accepted) -> NewSession:
-        verdict, up_epoch = appraisal.verdict, accepted.receiver.epochs[-1]
+    def _row(
+        self, visit: "_Visit", opened: OpenHello, appraisal: Appraisal, accepted: Accepted, lineage: bytes | None
+    ) -> NewSession:
+        verdict, up_epoch, workload = appraisal.verdict, accepted.receiver.epochs[-1], accepted.result.workload
+        measurements = measured(verdict.identity.to_json() if verdict.identity else {})
+        down = DownState(accepted.down_secret, workload, measurements, lineage)
         return NewSession(
             session=opened.session,
             th=opened.th,
@@ -176,7 +183,7 @@ class HelloDesk:
             evidence=opened.evidence,
             collateral=appraisal.collateral,
             tee=opened.tee.value,
-            workload=accepted.result.workload,
+            workload=workload,
             verdict=json.dumps(verdict.to_json()),
             simulated=verdict.simulated,
             hello=replace(visit.hello, sealed_evidence=b"").encode(),
@@ -186,7 +193,7 @@ class HelloDesk:
             wrap_key=self._vault.newest,
             up_epoch=up_epoch,
             up_state=self._vault.wrap(opened.session, Direction.UP, up_epoch, accepted.receiver.encode()),
-            down_state=self._vault.wrap(opened.session, Direction.DOWN, 1, accepted.down_secret),
+            down_state=self._vault.wrap(opened.session, Direction.DOWN, 1, down.encode()),
             protocol=INTAGLIO,
         )
 

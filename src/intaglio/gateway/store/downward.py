@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from intaglio.types import SessionId, UnixTime
 from intaglio.wire.cbor import decode, encode
@@ -20,6 +20,7 @@ __all__ = [
     "Addressee",
     "Item",
     "NewItem",
+    "Recipient",
     "Target",
     "add_command",
     "add_secret",
@@ -86,9 +87,21 @@ class Target(NamedTuple):
 
     row: int
     session: SessionId
-    workload: str
     down_epoch: int
     down_state: bytes
+
+
+class Recipient(Protocol):
+    """As which enclave a session was accepted, from where nobody can alter it: the columns of its row don't count."""
+
+    @property
+    def workload(self) -> str: ...
+
+    @property
+    def measurements(self) -> tuple[str, ...]: ...
+
+    @property
+    def lineage(self) -> bytes | None: ...
 
 
 def sealed_item(to: Addressee, kind: str, name: str, version: int, value: bytes) -> bytes:
@@ -138,30 +151,29 @@ def known_secret(connection: sqlite3.Connection, workload: str, name: str) -> Ad
 def target(connection: sqlite3.Connection, session: SessionId, at: UnixTime) -> Target | None:
     """A session that is live at `at` and speaks a protocol that goes both ways."""
     row = connection.execute(
-        "SELECT id, session, workload, down_epoch, down_state FROM sessions WHERE session = ? AND expires_at > ?"
+        "SELECT id, session, down_epoch, down_state FROM sessions WHERE session = ? AND expires_at > ?"
         " AND ended_at IS NULL AND wrap_key IS NOT NULL AND down_state IS NOT NULL",
         (session, at),
     ).fetchone()
     return Target(*row) if row else None
 
 
-def undelivered(connection: sqlite3.Connection, to: Target, at: UnixTime) -> list[Item]:
-    """What is addressed to this session and was not sent to it, oldest first. A revocation goes to every session: an
-    enclave may hold the secret from the session before."""
+def undelivered(connection: sqlite3.Connection, to: Target, who: Recipient, at: UnixTime) -> list[Item]:
+    """What is addressed to this session and was not sent to it, oldest first; `who`: as which it was accepted. A
+    revocation goes to every session: an enclave may hold the secret from the session before."""
     rows = connection.execute(
         "SELECT i.id, i.reference, i.kind, i.name, i.workload, i.measurement, i.lineage, i.version, i.blob"
         " FROM down_items i WHERE i.workload = ? AND i.closed_at IS NULL AND coalesce(i.expires_at > ?, 1)"
         " AND NOT EXISTS (SELECT 1 FROM down_frames f WHERE f.item = i.id AND f.session = ?)"
-        " AND (i.lineage IS NULL OR EXISTS (SELECT 1 FROM states t WHERE t.lineage = i.lineage AND t.owner = ?))"
+        " AND (i.lineage IS NULL OR i.lineage = ? AND EXISTS"
+        " (SELECT 1 FROM states t WHERE t.lineage = i.lineage AND t.owner = ?))"
         " ORDER BY i.id",
-        (to.workload, at, to.row, to.row),
+        (who.workload, at, to.row, who.lineage, to.row),
     ).fetchall()
-    if any(row[5] is not None for row in rows):
-        measured = _measurements(connection, to.row)
-        rows = [row for row in rows if row[5] is None or row[5] in measured]
     return [
         Item(row, reference, kind, name, Addressee(workload, measurement, lineage), version, blob)
         for row, reference, kind, name, workload, measurement, lineage, version, blob in rows
+        if measurement is None or measurement in who.measurements
     ]
 
 
@@ -259,17 +271,3 @@ def _event(connection: sqlite3.Connection, kind: str, new: NewItem, version: int
         "reference": new.reference.hex(),
     }
     connection.execute("INSERT INTO events (at, kind, detail) VALUES (?,?,?)", (new.at, kind, json.dumps(detail)))
-
-
-_MEASUREMENTS = ("mr_enclave", "mr_td", "measurement")
-
-
-def _measurements(connection: sqlite3.Connection, row: int) -> frozenset[str]:
-    """What the evidence of a session measured, as its verdict has it: one value, or Nitro's PCR 0."""
-    ((verdict,),) = connection.execute("SELECT verdict FROM handshakes WHERE session = ?", (row,)).fetchall()
-    identity = json.loads(verdict).get("identity") or {}
-    found = [identity.get(name) for name in _MEASUREMENTS]
-    pcrs = identity.get("pcrs")
-    if isinstance(pcrs, dict):
-        found.append(pcrs.get("0"))
-    return frozenset(each for each in found if isinstance(each, str))
