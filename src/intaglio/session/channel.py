@@ -1,8 +1,8 @@
-"""Frames in one direction: `Sender` protects them, `UpReceiver` and `DownReceiver` open them.
+"""Frames in one direction: `Sender` protects them, `UpReceiver` opens those that may come in any order, each once.
 
-The upward receiver takes frames in any order and each once; the downward one strictly in order. Keys of an epoch live
-until all its frames are there (or the data centre gives them up, at the latest after `EPOCH_GRACE` seconds); there is
-no way back to them.
+`intaglio.session.ordered` has the receiver that takes them strictly in order. Keys of an epoch live until all its
+frames are there (or the data centre gives them up, at the latest after `EPOCH_GRACE` seconds); there is no way back to
+them.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,7 +27,6 @@ __all__ = [
     "EPOCH_GRACE",
     "MAX_EPOCHS_AHEAD",
     "MAX_OPEN_EPOCHS",
-    "DownReceiver",
     "Opened",
     "Sender",
     "UpReceiver",
@@ -356,44 +355,3 @@ class UpReceiver:
             self._verify.verify(signature, body)
         except InvalidSignature as error:
             raise Rejected(Reason.FRAME_SIGNATURE, found=f"sequence {sequence}") from error
-
-
-class DownReceiver:
-    """The enclave's end of the downward direction: strictly in order, each frame once."""
-
-    def __init__(self, session: SessionId, secret: bytes) -> None:
-        """`secret`: of epoch 1; nothing travels down in epoch 0."""
-        self.session = session
-        self.epoch = 1
-        self.sequence = 0
-        """The number that must come next."""
-        self._secret = secret
-        self._key = derived(secret, session, Direction.DOWN, 1)
-        self._reader = ContentReader()
-        self._ended = False
-
-    def open(self, data: bytes) -> Opened:
-        """The next frame's content. Raises `Rejected` (OUT_OF_ORDER, FRAME_AUTHENTICATION, SESSION_ENDED,
-        SESSION_UNKNOWN) or `Malformed`, and still waits for the same number then."""
-        frame = wire.parse_frame(data)
-        if frame.session != self.session or frame.direction is not Direction.DOWN:
-            raise Rejected(Reason.SESSION_UNKNOWN, expected=self.session.hex(), found=frame.session.hex())
-        if self._ended:
-            raise Rejected(Reason.SESSION_ENDED, found=f"sequence {frame.sequence}")
-        if frame.sequence != self.sequence or frame.epoch != self.epoch:
-            raise Rejected(
-                Reason.OUT_OF_ORDER,
-                expected=f"epoch {self.epoch}, sequence {self.sequence}",
-                found=f"epoch {frame.epoch}, sequence {frame.sequence}",
-            )
-        sequence, content = self._key.open(data)
-        kind, body = self._reader.read(content)
-        if kind is _REKEY:
-            if body != self.epoch + 1:
-                raise Malformed("content.next_epoch", f"need {self.epoch + 1}, found {body!r}")
-            self.epoch += 1
-            self._secret = schedule.next_secret(self._secret, self.session, Direction.DOWN, self.epoch)
-            self._key = derived(self._secret, self.session, Direction.DOWN, self.epoch)
-        self._ended = kind is Kind.END
-        self.sequence += 1
-        return Opened(sequence, frame.epoch, kind, body, content)

@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from intaglio.errors import LocalProtocolError, Rejected
 from intaglio.reasons import Reason
 from intaglio.session import kem, schedule
-from intaglio.session.channel import DownReceiver, Sender
+from intaglio.session.channel import Sender
 from intaglio.session.epoch import epoch0_body
 from intaglio.session.machine import Event, Machine, State
 from intaglio.session.offers import CheckedOffer, check_offer
+from intaglio.session.ordered import OrderedReceiver
 from intaglio.session.signing import trusted_keys, verify_by
 from intaglio.types import Direction, Draw, ReportData, SessionId, Tee
 from intaglio.verify.verdict import evidence_hash
@@ -42,7 +43,7 @@ class EnclaveChannel:
     """An established session inside the enclave. `farewell` is the last frame of epoch 0: send it first."""
 
     up: Sender
-    down: DownReceiver
+    down: OrderedReceiver
     result: Result
     farewell: bytes
 
@@ -146,7 +147,8 @@ class EnclaveHandshake:
             )
             farewell = self._sender.advance(up)
             self._secrets = None
-            return EnclaveChannel(self._sender, DownReceiver(self.session, down), result, farewell)
+            receiver = OrderedReceiver(self.session, Direction.DOWN, down)
+            return EnclaveChannel(self._sender, receiver, result, farewell)
 
     def rejection(self, sealed: bytes) -> bytes:
         """The verdict that the data centre sealed to this hello's reply key when it said no: for the enclave's vendor,
