@@ -34,6 +34,7 @@ from intaglio.wire.jws import Jws, signing_input
 from intaglio.wire.jws import encode as encode_jws
 from intaglio.wire.local_exchange import Message1, Message2, Message3
 from intaglio.wire.offer import Offer, OfferBody
+from intaglio.wire.peer import PeerAccept, PeerHello, PeerOffer, PeerOfferBody, PeerResult
 from intaglio.wire.sgx import LocalReport, ReportBody
 from intaglio.wire.state import StateStep
 from intaglio.wire.statement import Question, Statement, StatementBody
@@ -116,6 +117,36 @@ def accept(data: bytes) -> None:
 def sealed_evidence(data: bytes) -> None:
     """Either evidence whose encoding is these bytes, or Malformed."""
     _one_spelling(SealedEvidence.parse, data)
+
+
+@target(lambda: seeds.message("peer offer"))
+def peer_offer(data: bytes) -> None:
+    """Either a peer's offer whose encoding is these bytes, or Malformed."""
+    _one_spelling(PeerOffer.parse, data)
+
+
+@target(lambda: seeds.message("peer offer body"))
+def peer_offer_body(data: bytes) -> None:
+    """Either the body of a peer's offer whose encoding is these bytes, or Malformed."""
+    _one_spelling(PeerOfferBody.parse, data)
+
+
+@target(lambda: seeds.message("peer hello"))
+def peer_hello(data: bytes) -> None:
+    """Either a peer's hello whose encoding is these bytes, or Malformed."""
+    _one_spelling(PeerHello.parse, data)
+
+
+@target(lambda: seeds.message("peer accept"))
+def peer_accept(data: bytes) -> None:
+    """Either a peer's Accept whose encoding is these bytes, or Malformed."""
+    _one_spelling(PeerAccept.parse, data)
+
+
+@target(lambda: [PeerResult(seeds.NOON, "meter").encode(), PeerResult(seeds.NOON, None).encode()])
+def peer_result(data: bytes) -> None:
+    """Either a peer's result whose encoding is these bytes, or Malformed."""
+    _one_spelling(PeerResult.parse, data)
 
 
 @target(lambda: [StateStep(bytes(16), 0, bytes(32), None).encode(), StateStep(bytes(16), 7, *[bytes(32)] * 2).encode()])

@@ -29,11 +29,13 @@ from intaglio.wire.endorsement import parse_collateral
 from intaglio.wire.hello import Accept, Role, SealedEvidence
 from intaglio.wire.identity import Suite
 from intaglio.wire.offer import Offer
+from intaglio.wire.peer import PeerOffer
 from intaglio.wire.report_key import ReportKey
 from intaglio.wire.snp_certs import CertificateTable
 from intaglio.wire.snp_fields import Product, TcbVersion
 from intaglio.wire.tdx import TdBody, TdReport
 from intaglio.wire.x509 import Certificate, read_pem_chain
+from tests.session.peers import Meeting
 from tests.session.world import RESULT, World, certified, pin_of
 
 NOON = UnixTime(1_780_315_200)
@@ -248,7 +250,14 @@ def _messages() -> dict[str, bytes]:
         _, hello = world.greet()
         accept = world.accept(world.open(hello)).accept
         certificate = Signed.parse(certified(suite).certificate or b"", "certificate").payload
+        meeting = Meeting(suite)
+        peer_offer = meeting.responder.offer()
+        peer_hello = meeting.initiator.hello(peer_offer)
         found |= {
+            f"peer offer {suite}": peer_offer,
+            f"peer offer body {suite}": PeerOffer.parse(peer_offer).body,
+            f"peer hello {suite}": peer_hello,
+            f"peer accept {suite}": meeting.responder.accept(peer_hello)[0],
             f"pin {suite}": pin_of(suite, "identity", "next").encode(),
             f"offer {suite}": world.made.data,
             f"offer body {suite}": world.made.body.encode(),

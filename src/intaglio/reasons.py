@@ -52,7 +52,7 @@ class Reason(Enum):
 
     # -- handshake ---------------------------------------------------------------------------------------------------
     OFFER_UNKNOWN = Explanation(
-        "the hello answers an offer that this data centre does not hold",
+        "the hello answers an offer that is not held here",
         "the offer came from another data centre (a relay), or it was deleted before this hello arrived",
         _HOST, False, "fetch a fresh offer from the data centre that the enclave pins and make a new session",
         "intaglio offer URL --pin dc.pub",
@@ -98,6 +98,11 @@ class Reason(Enum):
         _HOST, False, "deliver to the data centre that the enclave pins",
         "intaglio offer URL --pin dc.pub",
     )  # fmt: skip
+    OWN_OFFER = Explanation(
+        "the peer's offer is one that this enclave made itself",
+        "the host handed an enclave's own offer back to it, so that it would talk to itself and believe it is another",
+        _HOST, False, "hand each of two enclaves the other's offer",
+    )  # fmt: skip
     HELLO_AUTHENTICATION = Explanation(
         "the hello's sealed parts do not open under the key that the offer establishes",
         "the hello was altered on the way, or was made for another offer",
@@ -115,7 +120,7 @@ class Reason(Enum):
         _HOST, False, "fetch a fresh offer and make a new session",
     )  # fmt: skip
     ACCEPT_SIGNATURE = Explanation(
-        "the Accept is not signed by the pinned data centre",
+        "the Accept is not signed by the pinned data centre or, between enclaves, by the peer that made the offer",
         "an Accept made by somebody else, for instance with a stolen offer key",
         _HOST, False, "fetch the Accept from the pinned data centre",
     )  # fmt: skip

@@ -19,11 +19,13 @@ from intaglio.wire.downward import MAX_VERSION, Acknowledgement, Command, ItemOu
 from intaglio.wire.hello import Accept, Hello, Role, SealedEvidence
 from intaglio.wire.identity import Suite
 from intaglio.wire.offer import Offer
+from intaglio.wire.peer import PeerAccept, PeerOffer, PeerOfferBody, PeerResult
 from intaglio.wire.snp_collateral import SnpCollateral
 from intaglio.wire.snp_fields import Product, TcbVersion
 from intaglio.wire.state import MAX_COUNTER, StateStep
 from intaglio.wire.statement import Question, Statement, StatementBody
 from tests.conftest import ROOT
+from tests.session.peers import Meeting
 from tests.session.world import HUNDRED, RESULT, World, certified, pin_of, value
 
 CDDL = (ROOT / "docs" / "protocol.cddl").read_text(encoding="utf-8")
@@ -212,6 +214,46 @@ def test_the_cddl_and_the_code_agree_on_sizes() -> None:
     assert f".size {len(hello.kem_ciphertext)} " in CDDL
     assert f".size {len(hello.reply_key)} " in CDDL
     assert schedule.EPOCH_KEYS == 76
+
+
+@lru_cache(maxsize=2)
+def peer_messages(suite: Suite) -> tuple[tuple[str, bytes], ...]:
+    """(rule, bytes) of every message between two enclaves."""
+    meeting = Meeting(suite)
+    offer = meeting.responder.offer()
+    hello = meeting.initiator.hello(offer)
+    accept, _ = meeting.responder.accept(hello)
+    return (
+        ("peer-offer", offer),
+        ("peer-offer-body", PeerOffer.parse(offer).body),
+        ("peer-hello", hello),
+        ("peer-evidence-part", SealedEvidence(Tee.TDX, Role.PEER_INITIATOR, b"quote").encode()),
+        ("peer-accept", accept),
+        ("peer-result", PeerResult(UnixTime(1), "meter").encode()),
+    )
+
+
+@pytest.mark.parametrize("suite", Suite, ids=str)
+def test_messages_between_enclaves_fit_and_changed_ones_do_not(suite: Suite) -> None:
+    for rule, data in peer_messages(suite):
+        fits(rule, data)
+        items = cbor2.loads(data)
+        for changed in ([*items, True], items[:-1], [True, *items[1:]]):
+            fails(rule, cbor2.dumps(changed))
+        for other in ("offer", "hello", "accept", "offer-body", "evidence-part"):
+            fails(other, data)
+    fits("detached", PeerAccept.parse(dict(peer_messages(suite))["peer-accept"]).signature)
+    fits("peer-result", PeerResult(UnixTime(1), None).encode())
+
+
+def test_a_peers_offer_holds_the_keys_of_its_suite() -> None:
+    one, two = (cbor2.loads(dict(peer_messages(suite))["peer-offer-body"]) for suite in Suite)
+    for items, keys in ((one, two[4]), (two, one[4])):
+        data = cbor2.dumps([*items[:4], keys, *items[5:]])
+        fails("peer-offer-body", data)
+        with pytest.raises(Malformed) as caught:
+            PeerOfferBody.parse(data)
+        assert caught.value.field == "peer_offer.accept_keys"
 
 
 def test_steps_of_a_state_fit() -> None:

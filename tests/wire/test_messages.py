@@ -16,8 +16,10 @@ from intaglio.wire import cbor, cose
 from intaglio.wire.hello import MAX_ACCEPT, MAX_HELLO, Accept, Hello, Result, Role, SealedEvidence
 from intaglio.wire.identity import KeyCertificate, KeyUse, Pin, PublicKeys, Suite
 from intaglio.wire.offer import MAX_OFFER, Offer, OfferBody
+from intaglio.wire.peer import PeerAccept, PeerHello, PeerOffer, PeerOfferBody, PeerResult
 from intaglio.wire.statement import Question, Statement, StatementBody
 from tests.feeding import feed, feed_garbage
+from tests.session.peers import Meeting
 from tests.session.world import RESULT, World, certified, pin_of
 
 Reader = Callable[[bytes], object]
@@ -31,6 +33,7 @@ def _signed(data: bytes) -> cose.Signed:
 def messages() -> dict[str, tuple[Reader, bytes]]:
     """One of each message, in both suites: its reader and its bytes."""
     found: dict[str, tuple[Reader, bytes]] = {"result": (Result.parse, RESULT.encode())}
+    found["peer result"] = (PeerResult.parse, PeerResult(UnixTime(1), "meter").encode())
     found["evidence"] = (SealedEvidence.parse, SealedEvidence(Tee.SGX, Role.ENCLAVE, b"quote").encode())
     found["question"] = (Question.parse, Question(bytes(32), b"quote").encode())
     for suite in Suite:
@@ -55,6 +58,15 @@ def messages() -> dict[str, tuple[Reader, bytes]]:
             f"certificate {suite}": (KeyCertificate.parse, _signed(certificate).payload or b""),
         }
         assert handshake.session == Hello.parse(hello).session
+        meeting = Meeting(suite)
+        peer_offer = meeting.responder.offer()
+        peer_hello = meeting.initiator.hello(peer_offer)
+        found |= {
+            f"peer offer {suite}": (PeerOffer.parse, peer_offer),
+            f"peer offer body {suite}": (PeerOfferBody.parse, PeerOffer.parse(peer_offer).body),
+            f"peer hello {suite}": (PeerHello.parse, peer_hello),
+            f"peer accept {suite}": (PeerAccept.parse, meeting.responder.accept(peer_hello)[0]),
+        }
     return found
 
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from intaglio.errors import LocalProtocolError, Malformed, Rejected
 from intaglio.reasons import Reason
 from intaglio.session import kem, schedule
+from intaglio.session.appraised import accepted_identity
 from intaglio.session.channel import Sender, UpReceiver
 from intaglio.session.machine import Event, Machine, State
 from intaglio.session.offers import read_offer
 from intaglio.session.signing import Signer
 from intaglio.types import Direction, Draw, ReportData, SessionId, Tee
-from intaglio.verify.verdict import Decision, Verdict, evidence_hash
+from intaglio.verify.verdict import Verdict, evidence_hash
 from intaglio.wire import cbor
 from intaglio.wire.hello import Accept, Hello, Result, Role, SealedEvidence
 from intaglio.wire.offer import Offer, OfferBody
@@ -127,11 +128,8 @@ class OpenHello:
             return kem.seal(self._hello.reply_key, report, kem.INFO_VERDICT)
 
     def _check(self, verdict: Verdict) -> None:
-        if verdict.decision is not Decision.ACCEPTED or verdict.genuine is not True or verdict.identity is None:
-            raise LocalProtocolError("accept: the verdict does not accept")
-        if verdict.tee is not self.tee or not hmac.compare_digest(verdict.evidence_hash, self.evidence_hash):
-            raise LocalProtocolError("accept: the verdict is of other evidence")
-        if not hmac.compare_digest(verdict.identity.report_data, self.report_data):
+        identity = accepted_identity(verdict, self.tee, self.evidence_hash)
+        if not hmac.compare_digest(identity.report_data, self.report_data):
             raise LocalProtocolError("accept: the evidence is not bound to this session")
 
 

@@ -22,7 +22,10 @@ from intaglio.types import Draw
 from intaglio.wire import cbor
 from intaglio.wire.offer import KEM_PUBLIC_KEY
 
-__all__ = ["INFO_OFFER", "INFO_REPLY", "INFO_VERDICT", "PRIVATE_KEY", "KemPrivateKey", "encapsulate", "seal"]
+__all__ = [
+    "INFO_OFFER", "INFO_PEER_OFFER", "INFO_PEER_REPLY", "INFO_REPLY", "INFO_VERDICT", "PRIVATE_KEY", "KemPrivateKey",
+    "encapsulate", "seal",
+]  # fmt: skip
 
 _HPKE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _MLKEM_SEED = 64
@@ -37,6 +40,10 @@ INFO_REPLY = cbor.labelled("kem reply")
 """HPKE info for secrets to a hello's reply key."""
 INFO_VERDICT = cbor.labelled("kem verdict")
 """HPKE info for a rejection's verdict to a hello's reply key."""
+INFO_PEER_OFFER = cbor.labelled("kem peer offer")
+"""HPKE info for secrets to the key of a peer's offer."""
+INFO_PEER_REPLY = cbor.labelled("kem peer reply")
+"""HPKE info for secrets to the reply key of a peer's hello."""
 
 
 class KemPrivateKey:

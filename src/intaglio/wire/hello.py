@@ -24,6 +24,9 @@ class Role(StrEnum):
     """Who the evidence's maker is in this handshake; in every hash, so that nothing can be reflected."""
 
     ENCLAVE = "enclave"
+    """Towards a data centre."""
+    PEER_INITIATOR = "peer-initiator"
+    PEER_RESPONDER = "peer-responder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,15 @@ class SealedEvidence:
         return cbor.encode([self.tee.value, self.role.value, self.evidence])
 
     @classmethod
-    def parse(cls, data: bytes) -> Self:
+    def parse(cls, data: bytes, wanted: Role = Role.ENCLAVE) -> Self:
+        """Raises `Malformed`, also for evidence of another role than the one that is wanted."""
         tee, role, evidence = cbor.array(cbor.decode(data, "hello.evidence"), "hello.evidence", 3)
+        if cbor.tstr(role, "hello.role") != wanted.value:
+            raise Malformed("hello.role", f"need {wanted.value!r}, found {role!r}")
         try:
-            return cls(Tee(tee), Role(cbor.tstr(role, "hello.role")), cbor.bstr(evidence, "hello.evidence"))
+            return cls(Tee(tee), wanted, cbor.bstr(evidence, "hello.evidence"))
         except ValueError as error:
-            raise Malformed("hello.evidence", f"unknown TEE or role ({error})") from error
+            raise Malformed("hello.evidence", f"unknown TEE ({error})") from error
 
 
 @dataclass(frozen=True, slots=True)
