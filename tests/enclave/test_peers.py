@@ -1,6 +1,8 @@
 """The verifier inside an enclave: judged by what the pinned data centre stated, and by nothing the host says."""
 
 import hashlib
+import subprocess
+import sys
 
 import pytest
 
@@ -20,6 +22,7 @@ from intaglio.verify.verdict import Decision
 from intaglio.wire.identity import Pin, Suite
 from intaglio.wire.sgx import AttributeFlag
 from intaglio.wire.statement import Statement, StatementBody
+from tests.conftest import ROOT
 from tests.session.world import AUDIENCE, NOON, FixedDraw, certified, keys, pin_of, refused
 
 DAY = 86_400
@@ -197,3 +200,16 @@ def test_a_policy_that_names_no_data_centre_is_no_policy_for_peers(lab: Lab) -> 
     loose = policy(lab).replace('pin = "config_id"', 'pin = "measured"\ndangerous_unpinned = true')
     with pytest.raises(PolicyError, match="dangerous_unpinned is not for peers"):
         PeerJudge(PIN, Roots.lab(lab.root_pem.encode()), loose, FixedDraw("judge"))
+
+
+def test_the_example() -> None:
+    run = subprocess.run(
+        [sys.executable, ROOT / "examples" / "hospitals.py"], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert run.stdout.splitlines() == [
+        "shared patients: south counts 2, north reads 2",
+        "patients that the hosts saw: 0",
+        "the same question again: OUT_OF_ORDER",
+        "an earlier statement: STATEMENT_REPLAYED",
+        "a program of the host's: WRONG_SIGNER",
+    ]
