@@ -158,6 +158,18 @@ def test_what_is_no_text_is_refused_without_quoting_it(dc: Dc) -> None:
     assert put(dc.world, "text", bytes(65_537)).status == 2
 
 
+@pytest.mark.parametrize("odd", ["\udcff", "two\nlines", "\x1b[2J", "", "w" * 256])
+def test_a_name_that_is_none_is_refused_and_keeps_nothing(dc: Dc, odd: str) -> None:
+    store = ["--store", dc.world.settings.folder]
+    assert run("secret", "revoke", odd, "--workload", "meter", *store).status == 2
+    assert run("secret", "revoke", "key", "--workload", odd, *store).status == 2
+    assert put(dc.world, odd, b"1").status == 2
+    assert put(dc.world, "key", b"1", "--workload", odd).status == 2
+    assert send(dc.world, odd).status == 2
+    assert shown(dc.world, "secret", "list").json == []
+    assert shown(dc.world, "command", "list").json == []
+
+
 def test_another_keystore_is_refused(dc: Dc, tmp_path: Path, drawn_lab: Lab) -> None:
     (tmp_path / "other").mkdir()
     other = World.make(tmp_path / "other", drawn_lab.copy())

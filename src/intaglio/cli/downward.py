@@ -47,8 +47,8 @@ def addressee(workload: str, measurement: str | None, lineage: str | None) -> "A
     """Raises `Usage`."""
     from intaglio.gateway.store.downward import Addressee  # noqa: PLC0415
 
-    if not 0 < len(workload.encode()) <= _MAX_TEXT:
-        raise Usage(f"--workload: need a name of 1 to {_MAX_TEXT} bytes")
+    if not 0 < len(workload.encode(errors="replace")) <= _MAX_TEXT or not workload.isprintable():
+        raise Usage(f"--workload: need a name of 1 to {_MAX_TEXT} bytes, all printable")
     measured = None if measurement is None else _hexadecimal(measurement, "--measurement", 32, 48).hex()
     return Addressee(workload, measured, None if lineage is None else _hexadecimal(lineage, "--lineage", 16))
 

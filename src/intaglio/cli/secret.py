@@ -103,11 +103,11 @@ def revoke(
     """
     from intaglio.gateway.store import downward  # noqa: PLC0415
 
+    # To every session of the workload: an earlier version may have gone to more of them than the last one.
+    new = new_item("revoked", name, addressee(workload, None, None), b"")
     with writing(store) as connection:
         if downward.known_secret(connection, workload, name) is None:
             raise Usage(f"{clean(name)}: no such secret of {clean(workload)}, or it is revoked already")
-        # To every session of the workload: an earlier version may have gone to more of them than the last one.
-        new = new_item("revoked", name, addressee(workload, None, None), b"")
         version = downward.add_secret(connection, new, None, lambda plain: plain)
     _said(name, workload, version, json=json, revoked=True)
 
