@@ -17,7 +17,8 @@ SecretValue = bytes | str | dict[str, object] | list[object] | int | float | boo
 T = TypeVar("T", bound=bytes | str | dict[str, object] | list[object])
 
 MAX_NAMES = 1024
-"""Names held at once, forgotten ones included: with 64 KiB each, what an enclave's memory can bear."""
+"""Names held at once, revoked ones included as long as there is room: with 64 KiB each, what an enclave's memory can
+bear."""
 
 _KINDS: Final[Mapping[type, SecretKind]] = {
     bytes: SecretKind.BYTES, str: SecretKind.TEXT, dict: SecretKind.JSON, list: SecretKind.JSON,
@@ -75,10 +76,22 @@ class Secrets(Mapping[str, SecretValue]):
             same = (held.kind, held.value) == (secret.kind, secret.value)
             return ItemOutcome.TAKEN if same else ItemOutcome.REFUSED
         declared = self._declared.get(secret.name)
-        if not _fits(secret, declared) or (held is None and len(self._held) >= MAX_NAMES):
+        if not _fits(secret, declared) or (held is None and not self._room()):
             return ItemOutcome.REFUSED
         self._held[secret.name] = secret
         return ItemOutcome.TAKEN
+
+    def _room(self) -> bool:
+        """Whether another name can be held. Of the revoked names the oldest makes room: a session is told of every
+        revocation that there ever was, and these must not keep a secret out. No older version of it can still come,
+        because within a session they come in order, and only the newest goes to a new one."""
+        if len(self._held) < MAX_NAMES:
+            return True
+        revoked = next((name for name, held in self._held.items() if held.kind is SecretKind.REVOKED), None)
+        if revoked is None:
+            return False
+        del self._held[revoked]
+        return True
 
     def _live(self, name: str) -> Secret:
         secret = self._held.get(name)
