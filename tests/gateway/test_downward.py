@@ -420,14 +420,41 @@ def test_who_can_write_the_database_can_pass_no_session_off_as_another(dc: Dc, c
     assert list(vault.enclave.secrets) == ["ours"]
 
 
-def test_frames_of_a_closed_session_are_destroyed_and_their_numbers_stay(dc: Dc) -> None:
+def downward(world: World) -> tuple[list[object], list[object]]:
+    """The session's keys, upward and downward; its frames."""
+    with closing(sqlite3.connect(world.settings.database)) as connection:
+        keys = connection.execute("SELECT up_state IS NOT NULL, down_state IS NOT NULL FROM sessions").fetchall()
+        return keys, connection.execute("SELECT sequence, frame IS NOT NULL FROM down_frames").fetchall()
+
+
+@pytest.mark.parametrize("how", ["it expires", "it says so"])
+def test_downward_keys_and_frames_end_with_their_session(dc: Dc, how: str) -> None:
+    vault = Vault(dc).begin()
+    put(dc.world, "key", b"one")
+    (frame,) = vault.polled()
+    _, answers = vault.hand(frame)
+    assert isinstance(answers, list)
+    dc.gateway.turn()
+    assert downward(dc.world) == ([(1, 1)], [(0, 1)])
+    if how == "it expires":
+        dc.world.clock.now += 2 * DAY
+    else:
+        _, last = vault.ask("end")
+        assert isinstance(last, list)
+        assert dc.frames(*last).status == 200
+    dc.gateway.turn()
+    assert downward(dc.world) == ([(1, 0)], [(0, 0)])
+    assert vault.poll(0).status == 404
+    assert dc.frames(*answers).status == 200
+
+
+def test_frames_of_a_session_that_ended_long_ago_are_destroyed_and_their_numbers_stay(dc: Dc) -> None:
     vault = Vault(dc).begin()
     put(dc.world, "key", b"one")
     assert len(vault.polled()) == 1
     dc.world.clock.now += 9 * DAY
     dc.gateway.turn()
-    with closing(sqlite3.connect(dc.world.settings.database)) as connection:
-        assert connection.execute("SELECT sequence, frame FROM down_frames").fetchall() == [(0, None)]
+    assert downward(dc.world) == ([(0, 0)], [(0, 0)])
 
 
 def test_a_store_that_fails_sends_nothing_and_uses_no_number(dc: Dc, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from intaglio.gateway.config import DAY
 from intaglio.gateway.keystore import Keystore
 from intaglio.gateway.live import LiveSessions
 from intaglio.gateway.offers import OfferBook
-from intaglio.gateway.store.downward import close_expired, close_frames, rewrap_items
+from intaglio.gateway.store.downward import close_ended, close_expired, rewrap_items
 from intaglio.gateway.store.sessions import close_sessions, rewrap
 from intaglio.gateway.store.writer import Writer
 from intaglio.gateway.vault import Vault
@@ -96,9 +96,11 @@ class Housekeeping:
             return blob
 
     def _tidy(self, connection: sqlite3.Connection, at: UnixTime) -> None:
+        # First: what ends for good has ended. One that expired while the gateway was down may be due for both.
+        for session in close_ended(connection, at):
+            _log.info("downward keys destroyed session=%s", session.hex())
         for session in close_sessions(connection, UnixTime(at - self._spool_window)):
             self._live.drop(session)
-            close_frames(connection, session)
             _log.info("session keys destroyed session=%s", session.hex())
         close_expired(connection, at)
         for session, runs in self._live.give_up(connection, at):

@@ -25,8 +25,8 @@ __all__ = [
     "add_command",
     "add_secret",
     "answered",
+    "close_ended",
     "close_expired",
-    "close_frames",
     "frames_from",
     "known_secret",
     "next_number",
@@ -224,11 +224,16 @@ def answered(connection: sqlite3.Connection, row: int, ack: Acknowledgement, at:
     return cursor.rowcount == 1
 
 
-def close_frames(connection: sqlite3.Connection, session: SessionId) -> None:
-    """The session's keys are gone: its frames are of no use to anybody. Their numbers stay."""
-    connection.execute(
-        "UPDATE down_frames SET frame = NULL WHERE session = (SELECT id FROM sessions WHERE session = ?)", (session,)
-    )
+def close_ended(connection: sqlite3.Connection, at: UnixTime) -> list[SessionId]:
+    """Destroys the downward keys and the frames of sessions that have ended: nothing is sent to them any more, and an
+    unanswered frame may hold a value that was replaced or revoked since. The frames' numbers stay."""
+    ended = connection.execute(
+        "UPDATE sessions SET down_state = NULL WHERE (expires_at <= ? OR ended_at IS NOT NULL)"
+        " AND wrap_key IS NOT NULL AND down_state IS NOT NULL RETURNING id, session",
+        (at,),
+    ).fetchall()
+    connection.executemany("UPDATE down_frames SET frame = NULL WHERE session = ?", [(row,) for row, _ in ended])
+    return [SessionId(session) for _, session in ended]
 
 
 def close_expired(connection: sqlite3.Connection, at: UnixTime) -> None:
