@@ -9,13 +9,14 @@ it verifies.
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from intaglio.errors import IntaglioError
 from intaglio.reasons import Reason
-from intaglio.session import kem, schedule
+from intaglio.session import kem, peer_schedule, schedule
 from intaglio.session.channel import Sender
 from intaglio.session.epoch import epoch0_body
 from intaglio.session.offers import check_offer
@@ -26,8 +27,9 @@ from intaglio.verify.verdict import evidence_hash
 from intaglio.wire import cbor
 from intaglio.wire.content import Record
 from intaglio.wire.hello import Hello, Result, Role, SealedEvidence
-from intaglio.wire.identity import KeyCertificate, KeyUse, Pin, Suite
+from intaglio.wire.identity import KeyCertificate, KeyUse, Pin, PublicKeys, Suite
 from intaglio.wire.offer import Offer, OfferBody
+from intaglio.wire.peer import PeerAccept, PeerHello, PeerOffer, PeerOfferBody, PeerResult
 
 FOLDER = Path(__file__).resolve().parent.parent / "vectors"
 Vector = Mapping[str, object]
@@ -200,6 +202,58 @@ def _epoch(ck1: bytes, ck2: bytes, session: SessionId, evidence: bytes, directio
     }
 
 
+def peer() -> Vector:
+    """Between two enclaves: offer, hello and Accept whole, with every value that leads to them. Suite 1."""
+    signing, pin = _keys("A"), Pin(Suite.ED25519, AUDIENCE, (_keys("identity").public,))
+    x, accept_keys = kem.KemPrivateKey(fixed("X", 96)).public, PublicKeys(signing.public.ed25519)
+    body = PeerOfferBody(Suite.ED25519, x, fixed("peer offer nonce", 32), accept_keys, pin.hash, AUDIENCE).encode()
+    theirs, ours = fixed("offer evidence", 100), fixed("evidence", 100)
+    offer = PeerOffer(body, Tee.SGX, theirs).encode()
+    session, ss, ss2 = SessionId(fixed("session id", 16)), fixed("ss", 32), fixed("ss2", 32)
+    ct, ct2, reply = fixed("ct", 1168), fixed("ct2", 1168), fixed("E", 1216)
+    hello = PeerHello(Suite.ED25519, PeerOffer.hash(offer), session, ct, reply, b"")
+    th = peer_schedule.transcript(hello, evidence_hash(theirs))
+    ck1 = schedule.secret_of_hello(th, ss)
+    confirm = schedule.confirmation(ck1, th)
+    hidden = SealedEvidence(Tee.TDX, Role.PEER_INITIATOR, ours).encode()
+    hello = replace(hello, sealed_evidence=schedule.seal_once(schedule.evidence_key(ck1, th), hidden, th))
+    name, result = evidence_hash(ours), PeerResult(UnixTime(TIME), "meter").encode()
+    ck2 = schedule.accept_key(ck1, ss2, name, ct2)
+    sealed_result = schedule.seal_once(schedule.result_key(ck2, th), result, th)
+    signed = peer_schedule.accept_body(th, name, ct2, sealed_result, evidence_hash(theirs))
+    signature = signing.sign(Suite.ED25519, "peer-accept", signed, detached=True)
+    return {
+        "pin": pin.encode(),
+        "X": x,
+        "A_private_keys": signing.private_bytes(),
+        "nonce": fixed("peer offer nonce", 32),
+        "offer_body": body,
+        "offer_report_data": peer_schedule.offer_report_data(Tee.SGX, body),
+        "offer_tee": Tee.SGX.value,
+        "offer_evidence": theirs,
+        "offer": offer,
+        "offer_hash": hello.offer_hash,
+        "session": session,
+        "ss": ss,
+        "ct": ct,
+        "E": reply,
+        "th": th,
+        "ck1": ck1,
+        "confirm": confirm,
+        "tee": Tee.TDX.value,
+        "report_data": schedule.report_data(Tee.TDX, Role.PEER_INITIATOR, th, confirm),
+        "evidence": ours,
+        "hello": hello.encode(),
+        "ss2": ss2,
+        "ct2": ct2,
+        "ck2": ck2,
+        "result": result,
+        "accept_body": signed,
+        "accept": PeerAccept(session, ct2, sealed_result, signature).encode(),
+        "epochs": [_epoch(ck1, ck2, session, name, direction, number) for direction, number in _EPOCHS if number],
+    }
+
+
 def frames() -> Vector:
     """Frames of both directions: signed ones of epoch 0, records, a batch, a rekey, an end."""
     session, th, evidence = SessionId(fixed("session id", 16)), fixed("th", 32), fixed("evidence hash", 32)
@@ -247,6 +301,7 @@ def replay() -> Vector:
 def everything() -> dict[str, str]:
     """File name and content of each vector file."""
     made = {"identity": identity, "kem": hybrid_kem, "schedule": key_schedule, "frames": frames, "replay": replay}
+    made["peer"] = peer
     return {f"{name}.json": json.dumps(make(), indent=1, default=bytes.hex) + "\n" for name, make in made.items()}
 
 

@@ -184,6 +184,40 @@ def test_the_prose_gives_the_schedule() -> None:
         )
 
 
+def test_the_prose_gives_a_session_between_enclaves() -> None:
+    given = vector("peer")
+    v = {name: bytes.fromhex(text) for name, text in given.items() if name not in ("offer_tee", "tee", "epochs")}
+    signer = _public(v["A_private_keys"])[0]
+    body = encoded([1, 1, v["X"], v["nonce"], [signer, None], digest("pin", v["pin"]), "dc.example"])
+    message = labelled("peer-offer-report-data", given["offer_tee"], "peer-responder", digest("peer-offer-body", body))
+    assert (body, hashlib.sha512(message).digest()) == (v["offer_body"], v["offer_report_data"])
+    offer = labelled("peer-offer", body, given["offer_tee"], v["offer_evidence"])
+    assert (offer, digest("peer-offer-hash", offer)) == (v["offer"], v["offer_hash"])
+    theirs, ours = digest("evidence", v["offer_evidence"]), digest("evidence", v["evidence"])
+    th = digest("peer-transcript", 1, v["offer_hash"], theirs, v["session"], v["ct"], v["E"])
+    ck1 = extract(th, v["ss"])
+    confirm = expand(ck1, 32, "confirm", th)
+    assert (th, ck1, confirm) == (v["th"], v["ck1"], v["confirm"])
+    message = labelled("report-data", given["tee"], "peer-initiator", th, hashlib.sha512(confirm).digest())
+    assert hashlib.sha512(message).digest() == v["report_data"]
+    hidden = encoded([given["tee"], "peer-initiator", v["evidence"]])
+    sealed = seal(expand(ck1, 32, "seal-evidence", th), hidden, th)
+    assert labelled("peer-hello", 1, v["offer_hash"], v["session"], v["ct"], v["E"], sealed) == v["hello"]
+    ck2 = extract(ck1, labelled("accept-secret", v["ss2"], ours, v["ct2"]))
+    assert (ck2, encoded([1_780_315_200, "meter"])) == (v["ck2"], v["result"])
+    sealed = seal(expand(ck2, 32, "seal-result", th), v["result"], th)
+    signed = labelled("peer-accept", th, ours, v["ct2"], digest("sealed-result", sealed), theirs)
+    assert signed == v["accept_body"]
+    signature = _sign1_by_hand(v["A_private_keys"], "peer-accept", signed, detached=True)
+    assert labelled("peer-accept", v["session"], v["ct2"], sealed, signature) == v["accept"]
+    assert len(given["epochs"]) == 6
+    for entry in given["epochs"]:
+        secret = expand(ck2, 32, "epoch", v["session"], entry["direction"], 1, ours)
+        for following in range(2, entry["epoch"] + 1):
+            secret = expand(secret, 32, "rekey", v["session"], entry["direction"], following)
+        assert secret == bytes.fromhex(entry["secret"])
+
+
 def _opened_by_hand(frame: bytes, direction: int, secrets: dict[int, bytes]) -> tuple[int, int, bytes]:
     """Epoch, sequence and plaintext of a frame, by §6.1 and §6.3."""
     session = octets("frames", "session")
@@ -260,11 +294,11 @@ def _header(alg: int, public: bytes) -> bytes:
     return b"\xa2\x01" + _head(1, -1 - alg) + b"\x04" + encoded(digest("kid", public)[:8])
 
 
-def _sign1_by_hand(seed: bytes, label: str, payload: bytes) -> bytes:
+def _sign1_by_hand(seed: bytes, label: str, payload: bytes, *, detached: bool = False) -> bytes:
     protected = _header(-8, _public(seed)[0])
     message = encoded(["Signature1", protected, b"intaglio/1 " + label.encode(), payload])
     signature = Ed25519PrivateKey.from_private_bytes(seed[:32]).sign(message)
-    return b"\xd2\x84" + encoded(protected) + b"\xa0" + encoded(payload) + encoded(signature)
+    return b"\xd2\x84" + encoded(protected) + b"\xa0" + encoded(None if detached else payload) + encoded(signature)
 
 
 def test_the_prose_verifies_the_offer_of_suite_2() -> None:

@@ -161,4 +161,4 @@ def _by_one_of(
         except InvalidSignature:
             continue
         return
-    raise Rejected(reason, expected="a signature of the pinned data centre")
+    raise Rejected(reason, expected="a signature by a key that is trusted for this")
