@@ -10,10 +10,13 @@ from typing import Self
 from intaglio.errors import Rejected
 from intaglio.reasons import Reason
 from intaglio.types import Measurement
+from intaglio.verify.ledger import Group, Ledger, Step
+from intaglio.verify.verdict import Checks, Decision, Verdict, issue
 from intaglio.wire.sgx import AttributeFlag, ReportBody
 
 __all__ = ["PeerPolicy"]
 
+PEER = Step("policy", "peer", "an enclave that the peer policy names", Group.POLICY)
 _PRIVILEGES = (AttributeFlag.PROVISION_KEY, AttributeFlag.EINITTOKEN_KEY)
 
 
@@ -45,6 +48,26 @@ class PeerPolicy:
     ) -> Self:
         """Any image of this product that its vendor signed at this security version or a higher one."""
         return cls(frozenset(), mr_signer, isv_prod_id, min_isv_svn, dangerous_allow_debug)
+
+    def appraise(self, verdict: Verdict) -> Verdict:
+        """`verdict`, of a local report, with a decision. Nothing but a genuine report is looked at."""
+        ledger, peer = Ledger(), verdict.identity
+        if verdict.genuine is not True or not isinstance(peer, ReportBody):
+            decision = Decision.UNDECIDABLE if verdict.genuine is None else Decision.REJECTED
+            ledger.skip(PEER, "not run: the evidence is not known to be genuine")
+        else:
+            ledger.run(PEER, lambda: self.check(peer))
+            decision = Decision.ACCEPTED if ledger.passed(PEER) else Decision.REJECTED
+        return issue(
+            tee=verdict.tee,
+            genuine=verdict.genuine,
+            reasons=(*verdict.reasons, *ledger.reasons((PEER,))),
+            checks=Checks(lambda: verdict.checks + ledger.render((PEER,))),
+            evidence_hash=verdict.evidence_hash,
+            at=verdict.at,
+            decision=decision,
+            identity=peer,
+        )
 
     def check(self, peer: ReportBody) -> None:
         """Raises `Rejected` (ENCLAVE_NOT_INITIALISED, DEBUG_ENCLAVE, PRIVILEGED_ENCLAVE, WRONG_MEASUREMENT,
