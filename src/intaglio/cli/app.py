@@ -10,6 +10,7 @@ from intaglio.cli import (
     backup,
     command,
     ear,
+    export,
     inspect,
     keygen,
     lab,
@@ -75,7 +76,7 @@ def _root(
 # The order of `--help`: see it work, set it up, pack it, run it, look at it, judge evidence by hand.
 for module in (demo, keygen, measure, policy, kits, lab):
     module.add_to(app)
-for module in (serve, sigma, running, offer, records, sessions, state, secret, command, quarantine, backup):
+for module in (serve, sigma, running, offer, records, sessions, state, secret, command, quarantine, export, backup):
     module.add_to(app)
 for module in (verify, ear, inspect, collateral, doctor):
     module.add_to(app)
