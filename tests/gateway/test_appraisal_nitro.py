@@ -2,6 +2,7 @@
 
 import pytest
 
+from intaglio.collateral.http import Absent
 from intaglio.gateway.appraisal import EvidenceAppraiser
 from intaglio.reasons import Reason
 from intaglio.sim.nitro import MODULE_ID, NitroAuthority, NitroDraft
@@ -11,6 +12,7 @@ from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Decision
 from intaglio.wire.epid import EpidBody
 from tests.gateway.world import NOON
+from tests.session.world import refused
 from tests.wire.test_ias import QUOTE
 
 REPORT_DATA = ReportData(bytes(range(64)))
@@ -64,3 +66,18 @@ def test_an_epid_quote_is_no_reason_to_try_again(aws: NitroAuthority) -> None:
     root = NitroDraft.of(aws, NOON).root
     verdict = appraiser(root).appraise(evidence, REPORT_DATA, NOON).verdict
     assert (verdict.decision, verdict.retryable) == (Decision.UNDECIDABLE, False)
+
+
+def test_a_statement_about_a_nitro_enclave_needs_no_collateral(aws: NitroAuthority) -> None:
+    made = NitroDraft.of(aws, NOON, report_data=REPORT_DATA).build()
+    assert appraiser(made.root).collateral_for(made.document, NOON) is None
+    stranger = NitroDraft.of(NitroAuthority.create(NOON), NOON).build()
+    with refused(Reason.ROOT_UNTRUSTED):
+        appraiser(made.root).collateral_for(stranger.document, NOON)
+
+
+def test_there_is_no_statement_about_an_epid_quote(aws: NitroAuthority) -> None:
+    quote: EpidBody = QUOTE
+    evidence = quote.encode() + (16).to_bytes(4, "little") + bytes(16)
+    with pytest.raises(Absent, match="does not say which collateral"):
+        appraiser(NitroDraft.of(aws, NOON).root).collateral_for(evidence, NOON)

@@ -13,6 +13,7 @@ from intaglio.errors import Unavailable
 from intaglio.gateway.appraisal import EvidenceAppraiser
 from intaglio.reasons import Reason
 from intaglio.types import ReportData, UnixTime
+from intaglio.verify.evidence import Verifier
 from intaglio.verify.policy import Policy
 from intaglio.verify.roots import Roots
 from intaglio.verify.verdict import Decision
@@ -51,6 +52,14 @@ def test_a_report_is_judged_by_its_chips_certificate(chip: Chip, tmp_path: Path)
     assert appraisal.verdict.decision is Decision.REJECTED
     assert appraisal.verdict.reasons[0] is Reason.NO_WORKLOAD
     assert kds.certificates_asked == 1
+
+
+def test_a_statement_about_a_report_holds_its_chips_certificate(chip: Chip, tmp_path: Path) -> None:
+    with serving(Kds((chip,)).respond) as url:
+        desk = appraiser(CachedSource((KdsClient(url, timeout=5),), tmp_path))
+        found = desk.collateral_for(chip.report, time_of(NAME))
+    assert isinstance(found, SnpCollateral)
+    assert Verifier(Roots.production()).verify(chip.report, found, time_of(NAME)).genuine is True
 
 
 def test_a_report_that_nobody_signed_makes_nobody_ask(chip: Chip, tmp_path: Path) -> None:

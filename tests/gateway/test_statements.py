@@ -1,12 +1,15 @@
 """`POST /v1/statement`: what a data centre says of time and collateral, to whom it says nothing, and what it costs."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from intaglio.collateral.source import DirectorySource
 from intaglio.errors import Unavailable
-from intaglio.gateway import app
+from intaglio.gateway import app, statements
+from intaglio.gateway.keystore import Keystore
 from intaglio.host.data_centre import DataCentre
 from intaglio.host.errors import StatementRefused
 from intaglio.session.statements import check_statement
@@ -18,7 +21,7 @@ from intaglio.verify.dcap import DcapVerifier
 from intaglio.verify.roots import Roots
 from intaglio.wire.collateral import DcapCollateral
 from intaglio.wire.identity import Suite
-from intaglio.wire.statement import MAX_QUESTION, Question
+from intaglio.wire.statement import MAX_QUESTION, Question, Statement
 from tests.gateway.world import IMAGE, NOON, Dc, Reply, World
 
 CBOR = {"Content-Type": "application/cbor"}
@@ -82,9 +85,35 @@ def test_without_collateral_there_is_no_statement(dc: Dc) -> None:
 
 
 def test_collateral_that_nobody_has_is_not_found(tmp_path: Path, drawn_lab: Lab) -> None:
-    world = World.make(tmp_path, drawn_lab.copy(), collateral=())
+    (tmp_path / "none").mkdir()
+    world = World.make(tmp_path, drawn_lab.copy(), collateral=(DirectorySource(tmp_path / "none"),))
     with world.gateway() as dc:
+        reply = asked(dc, quote_of(drawn_lab))
+    assert (reply.status, reply.json["reasons"]) == (404, ["COLLATERAL_MISSING"])
+
+
+def test_without_a_source_nothing_is_decided(tmp_path: Path, drawn_lab: Lab) -> None:
+    with World.make(tmp_path, drawn_lab.copy(), collateral=()).gateway() as dc:
         assert asked(dc, quote_of(drawn_lab)).status == 503
+
+
+@pytest.mark.parametrize("suite", Suite, ids=str)
+def test_a_gateway_without_the_identity_states_as_well(tmp_path: Path, drawn_lab: Lab, suite: Suite) -> None:
+    world = World.make(tmp_path, drawn_lab.copy(), suite)
+    home, away = Keystore.open(world.settings.keystore, world.settings.secret), tmp_path / "away"
+    home.delegate(away, world.settings.secret, epoch_from=NOON, epoch_to=NOON + 10)
+    world.settings = replace(world.settings, keystore=away)
+    with world.gateway() as dc:
+        reply = asked(dc, None)
+    assert Statement.parse(reply.body).certificate is not None
+    checked = check_statement(world.pin, reply.body, NONCE, highest_epoch=NOON)
+    assert (checked.at, checked.epoch) == (NOON, NOON)
+
+
+def test_what_does_not_fit_into_a_statement_is_not_sent(dc: Dc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statements, "MAX_STATEMENT", 4096)
+    assert asked(dc, quote_of(dc.world.lab)).status == 503
+    assert asked(dc, None).status == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"\x80", b"\x82\x41\x00\xf6", Question(NONCE, b"").encode()[:-1]])
