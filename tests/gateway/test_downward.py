@@ -1,6 +1,7 @@
 """Secrets and commands on their way down: delivered once, rotated, revoked, and what a hostile host makes of them."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import cbor2
 import pytest
 
+from intaglio.gateway.store import copies
 from intaglio.gateway.store import downward as store
 from intaglio.sim.world import Lab
 from intaglio.wire.content import Record
@@ -24,6 +26,7 @@ from intaglio.wire.downward import (
 )
 from intaglio.wire.frame import parse_frame
 from tests.cli.conftest import run
+from tests.conftest import ROOT
 from tests.gateway.downward import STATEFUL, Vault, expect_vaults, image_of, keys, put, send, shown
 from tests.gateway.world import DAY, NOON, Dc, World
 
@@ -455,6 +458,39 @@ def test_frames_of_a_session_that_ended_long_ago_are_destroyed_and_their_numbers
     dc.world.clock.now += 9 * DAY
     dc.gateway.turn()
     assert downward(dc.world) == ([(0, 0)], [(0, 0)])
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_command_that_was_sent_after_a_copy_was_made_is_not_sent_again_from_it(
+    world: World, tmp_path: Path, *, by_hand: bool
+) -> None:
+    expect_vaults(world)
+    copy, database = tmp_path / "copy.db", world.settings.database
+    with world.gateway() as dc:
+        first = Vault(dc).begin()
+        send(world, "add", b'{"left": 1}')
+        copies.back_up(database, copy)
+        assert first.fetch() == 1
+    if by_hand:
+        (statement,) = re.findall(
+            r'sqlite3 intaglio-store/gateway.db "([^"]*)"', (ROOT / "docs/secrets.md").read_text()
+        )
+        with closing(sqlite3.connect(copy)) as connection:
+            connection.executescript(statement)
+        for file in world.settings.folder.glob("gateway.db*"):
+            file.unlink()
+        copy.replace(database)
+    else:
+        database.rename(tmp_path / "lost.db")
+        copies.restore(copy, database, NOON)
+    with world.gateway() as dc:
+        first.dc = dc
+        assert first.poll().status == 404
+        assert Vault(dc).begin().polled() == []
+        put(world, "key", b"one")
+        assert Vault(dc).begin().fetch() == 1
+    (found,) = shown(world, "command", "list").json
+    assert found["state"] == "expired"
 
 
 def test_a_store_that_fails_sends_nothing_and_uses_no_number(dc: Dc, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,8 @@ def restore(copy: Path, database: Path, at: UnixTime) -> Copy:
     """Puts a copy back as `database`, which must not exist.
 
     The copy has forgotten which downward numbers were used after it was made, and a number must never meet two
-    plaintexts: so the downward direction of its sessions is closed. That it was put back is kept among the events.
+    plaintexts: so the downward direction of its sessions is closed. It has forgotten which commands were sent, too, and
+    none must run twice: those that wait in it expire. That it was put back is kept among the events.
     Raises FileExistsError, `Malformed`, `Unavailable`.
     """
     for sidecar in _SIDECARS:  # of a database that was removed without them: SQLite would play it into the copy
@@ -75,10 +76,21 @@ def restore(copy: Path, database: Path, at: UnixTime) -> Copy:
         with _translated(copy), closing(sqlite3.connect(draft, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("UPDATE sessions SET down_state = NULL")
+            _expire_commands(connection, at)
             detail = json.dumps({"newest": found.newest, "records": found.records})
             connection.execute("INSERT INTO events (at, kind, detail) VALUES (?, 'store restored', ?)", (at, detail))
             connection.execute("COMMIT")
         return found
+
+
+def _expire_commands(connection: sqlite3.Connection, at: UnixTime) -> None:
+    """As if nobody had fetched them in time. A copy from before there were commands has no table for them."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'down_items'").fetchone() is not None:
+        connection.execute(
+            "UPDATE down_items SET expires_at = ?, closed_at = ?, wrap_key = NULL, blob = NULL"
+            " WHERE kind = 'command' AND closed_at IS NULL",
+            (at, at),
+        )
 
 
 def _counted(connection: sqlite3.Connection, shown: Path) -> Copy:
