@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from intaglio.errors import LocalProtocolError, Malformed
+from intaglio.errors import LocalProtocolError, Malformed, Rejected
 from intaglio.reasons import Reason
 from intaglio.session import kem, peer_schedule, schedule
 from intaglio.session.machine import State
@@ -126,6 +126,38 @@ def test_evidence_that_a_host_spelled_anew_and_that_still_verifies() -> None:
     hello = initiator.hello(replace(offer, evidence=spelled).encode())
     with refused(Reason.OFFER_UNKNOWN):
         meeting.responder.accept(hello)
+
+
+def test_any_other_byte_on_the_way_is_refused_by_one_end() -> None:
+    """What the initiator can't notice in an offer, the responder does in the hello; nobody gets a session."""
+    meeting = Meeting()
+    offer = meeting.responder.offer()
+    hello = meeting.initiator.hello(offer)
+    kept = meeting.initiator._secrets
+    accept, _ = _again().responder.accept(hello)
+    refusals = (Malformed, Rejected)
+    for at in range(0, len(offer), 3):
+        with pytest.raises(refusals):
+            _again().responder.accept(meeting.south.initiator().hello(_changed(offer, at)))
+    for at in range(0, len(hello), 23):
+        with pytest.raises(refusals):
+            _again().responder.accept(_changed(hello, at))
+    for at in range(0, len(accept), 11):
+        with pytest.raises(refusals):
+            meeting.initiator.accept(_changed(accept, at))
+        meeting.initiator._machine.state, meeting.initiator._secrets = State.OPENED, kept  # as it was before
+    assert meeting.initiator.accept(accept).peer.workload == "north"
+
+
+def _again() -> Meeting:
+    """Equal draws make an equal offer."""
+    meeting = Meeting()
+    meeting.responder.offer()
+    return meeting
+
+
+def _changed(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes((data[at] ^ 1 << at % 8,)) + data[at + 1 :]
 
 
 # -- evidence of something else ------------------------------------------------------------------------------

@@ -16,7 +16,16 @@ from intaglio.wire import cbor, cose
 from intaglio.wire.hello import MAX_ACCEPT, MAX_HELLO, Accept, Hello, Result, Role, SealedEvidence
 from intaglio.wire.identity import KeyCertificate, KeyUse, Pin, PublicKeys, Suite
 from intaglio.wire.offer import MAX_OFFER, Offer, OfferBody
-from intaglio.wire.peer import PeerAccept, PeerHello, PeerOffer, PeerOfferBody, PeerResult
+from intaglio.wire.peer import (
+    MAX_PEER_ACCEPT,
+    MAX_PEER_HELLO,
+    MAX_PEER_OFFER,
+    PeerAccept,
+    PeerHello,
+    PeerOffer,
+    PeerOfferBody,
+    PeerResult,
+)
 from intaglio.wire.statement import Question, Statement, StatementBody
 from tests.feeding import feed, feed_garbage
 from tests.session.peers import Meeting
@@ -124,7 +133,15 @@ def _replaced(value: object, position: int, replacement: object) -> object:
 
 
 @pytest.mark.parametrize(
-    ("reader", "limit"), [(Hello.parse, MAX_HELLO), (Accept.parse, MAX_ACCEPT), (Offer.parse, MAX_OFFER)]
+    ("reader", "limit"),
+    [
+        (Hello.parse, MAX_HELLO),
+        (Accept.parse, MAX_ACCEPT),
+        (Offer.parse, MAX_OFFER),
+        (PeerOffer.parse, MAX_PEER_OFFER),
+        (PeerHello.parse, MAX_PEER_HELLO),
+        (PeerAccept.parse, MAX_PEER_ACCEPT),
+    ],
 )
 def test_a_message_above_its_limit_is_not_even_decoded(reader: Reader, limit: int) -> None:
     with pytest.raises(Malformed, match=f"at most {limit}"):

@@ -10,8 +10,8 @@ __all__ = ["Event", "Machine", "State"]
 
 
 class State(Enum):
-    """Where a handshake stands. docs/protocol.md §9 draws the tables of sessions with a data centre,
-    docs/local-attestation.md those between two enclaves."""
+    """Where a handshake stands. docs/protocol.md draws the tables of sessions with a data centre (§9) and between
+    enclaves (§15), docs/local-attestation.md those of Intel's exchange."""
 
     NEW = "new"
     STARTED = "started"
