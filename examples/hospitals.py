@@ -72,12 +72,15 @@ class Hospital:
         self.quoted = b""  # the host makes quotes, so it has them
         self._patients = patients
         self._attester = attester
-        self._caller = PeerInitiator(pin, attester.tee, self.judge, self._quote, urandom)
+        self._own: set[bytes] = set()
+        self._caller = PeerInitiator(pin, attester.tee, self.judge, self._quote, urandom, own_offers=self._own)
         self._called = PeerResponder(pin, attester.tee, self.judge, self._quote, urandom)
         self._channel: PeerChannel | None = None
 
     def offer(self) -> bytes:
-        return self._called.offer()
+        offer = self._called.offer()
+        self._own.add(PeerOffer.hash(offer))
+        return offer
 
     def hello(self, offer: bytes) -> bytes:
         return self._caller.hello(offer)
@@ -186,6 +189,7 @@ def main() -> None:
         again = hospital(lab, "south", pin, SOUTH)
         again.judge.nonce()
         refused("an earlier statement", lambda: again.judge.statement(statement))
+        refused("its own offer", lambda: again.hello(again.offer()))
         spy = hospital(lab, "south", pin, [], b"# prints what it is told")
         caller = hospital(lab, "north", pin, NORTH)
         offer = spy.offer()

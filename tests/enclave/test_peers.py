@@ -211,5 +211,6 @@ def test_the_example() -> None:
         "patients that the hosts saw: 0",
         "the same question again: OUT_OF_ORDER",
         "an earlier statement: STATEMENT_REPLAYED",
+        "its own offer: OWN_OFFER",
         "a program of the host's: WRONG_SIGNER",
     ]
