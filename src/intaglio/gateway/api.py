@@ -8,11 +8,11 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from pathlib import Path
-from threading import local
+from threading import Event, local
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from intaglio.errors import Unavailable
@@ -21,6 +21,7 @@ from intaglio.gateway.app import Clock
 from intaglio.gateway.metrics import CONTENT_TYPE, AnswerTimes, metrics_text
 from intaglio.gateway.outlook import CollateralOutlook
 from intaglio.gateway.query import MAX_PAGE, Reader
+from intaglio.gateway.stream import RecordStreams
 from intaglio.types import SessionId
 
 __all__ = ["Readers", "make_api"]
@@ -58,9 +59,11 @@ def make_api(
     trouble: Callable[[], str | None],
     outlook: CollateralOutlook,
     times: AnswerTimes,
+    stopping: Event,
 ) -> FastAPI:
     """`token_hashes`: SHA-256 of the tokens that open it. `trouble`: why the gateway is not ready, or None.
-    `outlook`: when the collateral ends. `times`: of the protocol's answers."""
+    `outlook`: when the collateral ends. `times`: of the protocol's answers.
+    `stopping`: set when what goes on must end."""
     app = FastAPI(
         title="Intaglio gateway",
         version="1",
@@ -79,6 +82,7 @@ def make_api(
 
     _add_health(app, trouble)
     _add_records(app, readers, [Depends(authorised)])
+    _add_stream(app, RecordStreams(readers, stopping), [Depends(authorised)])
     _add_quarantine(app, readers, [Depends(authorised)])
     _add_status(app, readers, clock, outlook, [Depends(authorised)])
     _add_metrics(app, readers, clock, outlook, times, [Depends(authorised)])
@@ -122,6 +126,24 @@ def _add_records(app: FastAPI, readers: Readers, guard: list[object]) -> None:
         if found is None:
             raise HTTPException(404, "no such session")
         return models.SessionWithVerdict.with_verdict(found)
+
+
+def _add_stream(app: FastAPI, streams: RecordStreams, guard: list[object]) -> None:
+    @app.get(
+        "/api/v1/records/stream",
+        dependencies=guard,  # type: ignore[arg-type]
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {}}}, 503: {"description": "too many streams are open"}},
+    )
+    async def stream(
+        session: _Session = None,
+        name: str | None = None,
+        after: Annotated[int | None, Query(ge=0, le=2**63 - 1)] = None,
+        last_event_id: Annotated[int | None, Header(ge=0, le=2**63 - 1)] = None,
+    ) -> StreamingResponse:
+        """Records as they arrive, as server-sent events; from the record `after` on, or from now on. A client that
+        comes back with `Last-Event-ID` goes on where it was."""
+        return streams.response(after if last_event_id is None else last_event_id, _session(session), name)
 
 
 def _add_quarantine(app: FastAPI, readers: Readers, guard: list[object]) -> None:

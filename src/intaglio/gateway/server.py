@@ -97,6 +97,8 @@ class Gateway:
         self._executor = ThreadPoolExecutor(settings.hello_workers, thread_name_prefix="intaglio-hello")
         self._readers = Readers(settings.database)
         self._stop = Event()
+        self.draining = Event()
+        """Set when a server has begun to stop: what goes on by itself ends, and nobody sends new work here."""
         self._overdue = False
         self._assemble(keystore, judge, sigma, draw)
 
@@ -127,7 +129,7 @@ class Gateway:
             self.close()
             raise
         times, outlook = AnswerTimes(), CollateralOutlook(settings.collateral)
-        api = make_api(self._readers, hashes, self.clock, self._trouble, outlook, times)
+        api = make_api(self._readers, hashes, self.clock, self._trouble, outlook, times, self.draining)
         down, statements = DownDesk(vault), StatementDesk(keystore, judge)
         self.app = Application(
             offers,
@@ -202,6 +204,8 @@ class Gateway:
     def _trouble(self) -> str | None:
         """Why the gateway is not ready: the writer must take and commit a row (an empty commit would succeed on a full
         disk, too), and the last housekeeping have succeeded."""
+        if self.draining.is_set():
+            return "it is stopping"
         try:
             self._writer.submit(_touch).result(_READY_SECONDS)
         except (Unavailable, TimeoutError):
@@ -251,6 +255,14 @@ class _Server(uvicorn.Server):
     """uvicorn's server raises a signal again once it has stopped, which would end the process before what it took is
     put away; ours returns."""
 
+    def __init__(self, config: uvicorn.Config, draining: Event) -> None:
+        super().__init__(config)
+        self._draining = draining
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._draining.set()
+        await super().shutdown(sockets)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         if current_thread() is not main_thread():
@@ -278,7 +290,8 @@ def _server(gateway: Gateway) -> _Server:
             # The peer is whoever connects: a forwarded address is a claim of the host's.
             proxy_headers=False,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
-        )
+        ),
+        gateway.draining,
     )
 
 
