@@ -423,6 +423,23 @@ def test_who_can_write_the_database_can_pass_no_session_off_as_another(dc: Dc, c
     assert list(vault.enclave.secrets) == ["ours"]
 
 
+def test_who_can_write_the_database_can_have_no_number_used_again(dc: Dc, caplog: pytest.LogCaptureFixture) -> None:
+    vault = Vault(dc).begin()
+    put(dc.world, "key", b"one")
+    (frame,) = vault.polled()
+    with closing(sqlite3.connect(dc.world.settings.database)) as connection:
+        connection.execute("DELETE FROM down_frames")
+        connection.commit()
+    put(dc.world, "key", b"two")
+    assert vault.polled() == []
+    assert "can't be sent to" in caplog.text
+    vault.hand(frame)
+    assert vault.polled() == []
+    vault.begin()
+    assert vault.fetch() == 1
+    assert vault.enclave.secrets["key"] == b"two"
+
+
 def downward(world: World) -> tuple[list[object], list[object]]:
     """The session's keys, upward and downward; its frames."""
     with closing(sqlite3.connect(world.settings.database)) as connection:

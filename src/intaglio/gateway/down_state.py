@@ -1,7 +1,8 @@
 """What the vault keeps of a session's downward direction: its key's secret, with whom the session was accepted as.
 
 Both are wrapped together. The database says the same in columns that anybody can read and search; whom a secret goes
-to is not taken from there, for whoever can write the database could make his own session look like another's.
+to is not taken from there, for whoever can write the database could make his own session look like another's. Nor is
+the next number alone: he could delete one that was used, and a number must never meet two plaintexts.
 """
 
 from collections.abc import Mapping
@@ -19,21 +20,24 @@ _MEASUREMENTS = ("mr_enclave", "mr_td", "measurement")
 @dataclass(frozen=True, slots=True)
 class DownState:
     """`measurements`: in hexadecimal, those that `--measurement` names. `lineage`: of the sealed state that the hello
-    claimed."""
+    claimed. `next`: the number of the next frame."""
 
     secret: bytes = field(repr=False)
     workload: str
     measurements: tuple[str, ...]
     lineage: bytes | None
+    next: int = 0
 
     def encode(self) -> bytes:
         """The secret included. Wrap it before it is stored."""
-        return cbor.labelled("down-state", self.secret, self.workload, list(self.measurements), self.lineage)
+        said: list[cbor.Value] = [self.workload, list(self.measurements), self.lineage]
+        return cbor.labelled("down-state", self.secret, *said, self.next)
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Reads `encode`'s bytes. Raises `Malformed`."""
-        label, secret, workload, measurements, lineage = cbor.array(cbor.decode(data, "down"), "down", 5)
+        items = cbor.array(cbor.decode(data, "down"), "down", 6)
+        label, secret, workload, measurements, lineage, following = items
         if label != cbor.LABEL_PREFIX + "down-state" or not isinstance(measurements, list):
             raise Malformed("down", "not a session's downward state")
         return cls(
@@ -41,6 +45,7 @@ class DownState:
             cbor.tstr(workload, "down.workload"),
             tuple(cbor.tstr(each, "down.measurement") for each in measurements),
             None if lineage is None else cbor.bstr(lineage, "down.lineage", 16),
+            cbor.uint(following, "down.next"),
         )
 
 

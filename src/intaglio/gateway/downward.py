@@ -7,7 +7,7 @@ they get is of use to its enclave alone.
 
 import logging
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from intaglio.errors import Malformed
@@ -53,7 +53,7 @@ class DownDesk:
     def _made(
         self, connection: sqlite3.Connection, target: Target, number: int, room: int, at: UnixTime
     ) -> list[bytes]:
-        state = self._state(target)
+        state = self._state(target, number)
         if state is None:
             return []
         # Made for each answer, so that no sender outlives a rolled-back transaction.
@@ -70,16 +70,27 @@ class DownDesk:
             made.append(frame)
             _log.info("sent down session=%s kind=%s name=%r version=%d reference=%s sequence=%d", target.session.hex(),
                       item.kind, item.name, item.version, item.reference.hex(), sequence)  # fmt: skip
+        if made:
+            after = replace(state, next=sender.sequence).encode()
+            blob = self.vault.wrap(target.session, Direction.DOWN, target.down_epoch, after)
+            store.keep_down_state(connection, target, blob)
         return made
 
-    def _state(self, target: Target) -> DownState | None:
-        """None for a session that can't be sent to: its row was altered, or the key that wraps it destroyed."""
+    def _state(self, target: Target, number: int) -> DownState | None:
+        """None for a session that can't be sent to: its row was altered, the key that wraps it destroyed, or `number`,
+        the lowest unused one by the database, is not what was wrapped with the key."""
         try:
             plain = self.vault.unwrap(target.session, Direction.DOWN, target.down_epoch, target.down_state)
-            return DownState.parse(plain)
+            state = DownState.parse(plain)
         except Malformed as error:
             _log.error("session can't be sent to session=%s: %s", target.session.hex(), error)
             return None
+        if state.next != number:
+            what = "frames were altered in the database"
+            _log.error("session can't be sent to session=%s: %s: next is %d, found %d", target.session.hex(), what,
+                       state.next, number)  # fmt: skip
+            return None
+        return state
 
     def _record(self, item: Item) -> Record | None:
         """None for an item that was altered in the database: no enclave gets it, and the others get theirs."""

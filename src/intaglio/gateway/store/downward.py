@@ -28,6 +28,7 @@ __all__ = [
     "close_ended",
     "close_expired",
     "frames_from",
+    "keep_down_state",
     "known_secret",
     "next_number",
     "opened_item",
@@ -198,6 +199,11 @@ def use_number(
         connection.execute(
             "UPDATE down_items SET closed_at = ?, wrap_key = NULL, blob = NULL WHERE id = ?", (at, item.row)
         )
+
+
+def keep_down_state(connection: sqlite3.Connection, to: Target, blob: bytes) -> None:
+    """In the transaction that uses the numbers of which the blob knows."""
+    connection.execute("UPDATE sessions SET down_state = ? WHERE id = ?", (blob, to.row))
 
 
 def frames_from(connection: sqlite3.Connection, row: int, first: int, limit: int) -> list[bytes]:
