@@ -184,3 +184,14 @@ def test_the_examples_run_as_their_page_says(first: Path) -> None:
         shown = run("records").out
     assert "48213.5" in shown
     assert "no meter A-9999" in shown
+
+
+@pytest.mark.parametrize("example", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
+def test_every_example_is_explained_and_run_by_a_test(example: str) -> None:
+    """Run: some module of the tests takes it from the folder by its name."""
+    assert f"`{example}`" in page("examples/README.md")
+    sources = [
+        path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)
+    ]
+    by_name = [text for text in sources if f'"{example}"' in text and 'ROOT / "examples"' in text]
+    assert by_name or f'page("examples/{example}")' in page("tests/test_documents.py")
