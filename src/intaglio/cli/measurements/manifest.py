@@ -63,6 +63,11 @@ def _problem(manifest: dict[str, Any], sgx: dict[str, Any]) -> str | None:
     insecure = next(_insecure(manifest), None)
     if insecure is not None:
         return f"{insecure} is set: it leaves a choice to the host"
+    for mount in _mounts(_table(manifest.get("fs"))):
+        if mount.get("type", "chroot") == "untrusted_shm" or str(mount.get("uri", _SCHEME)).startswith("dev:"):
+            return (
+                f"fs mounts {mount.get('path', '/')} from a device or shared memory: the host chooses what is in there"
+            )
     for name, value in _table(_table(manifest.get("loader")).get("env")).items():
         if isinstance(value, dict) and value.get("passthrough"):
             return f"loader.env.{name} is passed through: the host would choose it"
@@ -86,6 +91,14 @@ def _insecure(manifest: dict[str, Any]) -> Iterator[str]:
                 yield prefix + key
             elif isinstance(value, dict):
                 tables.append((f"{prefix}{key}."[-200:], value))
+
+
+def _mounts(fs: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The root's and all others, also those of the table `fs.mount`, as manifests had them once."""
+    listed = fs.get("mounts")
+    for mount in (fs.get("root"), *(listed if isinstance(listed, list) else ()), *_table(fs.get("mount")).values()):
+        if isinstance(mount, dict):
+            yield mount
 
 
 def _pin(entry: object) -> tuple[str, str] | None:
