@@ -28,7 +28,7 @@ from intaglio.wire.frame import parse_frame
 from tests.cli.conftest import run
 from tests.conftest import ROOT
 from tests.gateway.downward import STATEFUL, Vault, expect_vaults, image_of, keys, put, send, shown
-from tests.gateway.world import DAY, NOON, Dc, World
+from tests.gateway.world import DAY, HUNDRED, NOON, Dc, World, told
 
 PLAIN = b"correct horse battery staple"
 
@@ -292,6 +292,20 @@ def test_an_answer_to_what_was_never_sent_changes_nothing(dc: Dc) -> None:
     assert listed(dc.world) == ["sent"]
     assert first.polled() == [frame]
     assert dc.frames(channel.up.protect([Record(ACK_NAME, ACK_TYPE, ack[:-1])])).status == 403
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_what_a_script_emits_is_no_answer(dc: Dc, cut: int) -> None:
+    vault = Vault(dc).begin()
+    send(dc.world, "add", b'{"left": 1}')
+    (frame,) = vault.polled()
+    channel = vault.service._channel
+    assert channel is not None
+    ack = Acknowledgement(bytes.fromhex(shown(dc.world, "command", "list").json[0]["reference"]), ItemOutcome.TAKEN)
+    emitted = Record(ACK_NAME, ACK_TYPE, ack.encode()[: -cut or None])
+    assert dc.frames(channel.up.protect([emitted, HUNDRED])).json == told(stored=1)
+    assert listed(dc.world) == ["sent"]
+    assert vault.polled() == [frame]
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------

@@ -262,10 +262,10 @@ class FrameIntake:
 
 def _acknowledgement(opened: Opened) -> Acknowledgement | None:
     """Of something that was sent down: the last record of its frame but for a state's step. Raises `Malformed`."""
-    for record in opened.records[-2:]:
-        if record.content_type == ACK_TYPE:
-            return Acknowledgement.parse(record.value)
-    return None
+    records = opened.records
+    if records and records[-1].content_type == STATE_TYPE:
+        records = records[:-1]
+    return Acknowledgement.parse(records[-1].value) if records and records[-1].content_type == ACK_TYPE else None
 
 
 def _opened(receiver: Receiver, data: bytes) -> Opened:
