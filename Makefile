@@ -8,8 +8,10 @@ STAMP  := $(VENV)/.setup-stamp
 
 # Seconds for each target of `make fuzz`.
 FUZZ_SECONDS ?= 30
+# Times that `make soak` kills.
+SOAK_KILLS ?= 200
 
-.PHONY: setup demo test check format lint types imports bench fuzz clean
+.PHONY: setup demo test check format lint types imports bench soak fuzz clean
 
 setup: $(STAMP)
 
@@ -39,6 +41,10 @@ check: format lint types imports test
 
 bench: setup
 	@$(BIN)/python -m benchmarks
+
+# Kills a gateway under load at random points, again and again. INTAGLIO_SOAK_SEED repeats one run's points.
+soak: setup
+	@INTAGLIO_SOAK_KILLS=$(SOAK_KILLS) $(BIN)/python -m pytest -q tests/gateway/test_restart.py -k killed
 
 # Coverage-guided fuzzing of every reader and of verify (docs/fuzzing.md); Linux only. FUZZ_TARGETS="quote policy"
 # names some of the targets.
