@@ -305,3 +305,15 @@ def test_wrong_usage_is_told_apart(arguments: list[str], says: str, capfd: pytes
         __main__.main(arguments, SimulatedKernel())
     assert ended.value.code == 2
     assert says in capfd.readouterr().err
+
+
+def test_the_host_gets_no_command_as_a_call() -> None:
+    def purge() -> None: ...
+
+    enclave = Enclave()
+    enclave.command(purge)
+    with pytest.raises(ValueError, match="purge is a command"):
+        enclave.call(purge)
+    with pytest.raises(ValueError, match="registered already"):
+        enclave.command(purge)
+    assert enclave.calls == ()

@@ -239,6 +239,8 @@ class Enclave:
             raise ValueError(f"call: need a name of 1 to {MAX_NAME} bytes")
         if name in self._calls:
             raise ValueError(f"call: {name} is registered already")
+        if self._downward.has(name):
+            raise ValueError(f"call: {name} is a command, which the host must not run")
         self._calls[name] = (function, Signature(function))
 
     def _inside(self, what: str) -> Attester:

@@ -46,6 +46,10 @@ class Downward:
             raise ValueError(f"command: {name} is registered already")
         self._commands[name] = (function, Signature(function))
 
+    def has(self, name: str) -> bool:
+        """Whether there is a command of this name."""
+        return name in self._commands
+
     def knows(self, record: Record) -> bool:
         """Whether this record is ours, and not the script's receiver's."""
         return record.content_type in (SECRET_TYPE, COMMAND_TYPE)
