@@ -13,6 +13,7 @@ from intaglio.types import Direction, SessionId
 from intaglio.wire import cbor
 from intaglio.wire.address import parse_address
 from intaglio.wire.cbor_keys import check_keys
+from intaglio.wire.checkpoint import Checkpoint
 from intaglio.wire.collateral_bundle import Bundle, Entry, SignedBundle
 from intaglio.wire.content import (
     ContentReader,
@@ -193,6 +194,13 @@ def pin_text(data: bytes) -> None:
     text = data.decode("latin-1")
     found = read(lambda _: Pin.from_text(text), data)
     expect(found is None or found.to_text() == text, "a pin file has one form")
+
+
+@target(lambda: [Checkpoint(0, 1, (bytes(32),) * 2, bytes(32), None, bytes(64)).encode(),
+                 Checkpoint(300, 300, (bytes(32),), bytes(32), bytes(32), bytes(64)).encode()])  # fmt: skip
+def checkpoint(data: bytes) -> None:
+    """Either a checkpoint whose encoding is these bytes, or Malformed."""
+    _one_spelling(Checkpoint.parse, data)
 
 
 def _contents() -> list[bytes]:
