@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from benchmarks.side_by_side import Work, best_seconds, show
-from intaglio.session.channel import Sender, UpReceiver
+from intaglio.session.channel import UpReceiver
 from intaglio.session.epoch import EpochKey, epoch0_body
 from intaglio.session.replay import SeenSet
+from intaglio.session.sender import Sender
 from intaglio.types import Direction, SessionId, UnixTime
 from intaglio.wire.content import Record
 

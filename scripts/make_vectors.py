@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from intaglio.errors import IntaglioError
 from intaglio.reasons import Reason
 from intaglio.session import kem, peer_schedule, schedule
-from intaglio.session.channel import Sender
 from intaglio.session.epoch import epoch0_body
 from intaglio.session.offers import check_offer
 from intaglio.session.replay import SeenSet
+from intaglio.session.sender import Sender
 from intaglio.session.signing import SigningKeys, certify
 from intaglio.types import Direction, SessionId, Tee, UnixTime
 from intaglio.verify.verdict import evidence_hash

@@ -17,7 +17,7 @@ from intaglio.enclave.loading import loaded
 from intaglio.enclave.serving import Service
 from intaglio.enclave.values import Plain
 from intaglio.errors import Unavailable
-from intaglio.session.channel import EPOCH_FRAMES
+from intaglio.session.sender import EPOCH_FRAMES
 from intaglio.types import ReportData
 from intaglio.wire.content import Record
 from intaglio.wire.frame import parse_frame, split_frames

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from intaglio.errors import Malformed
 from intaglio.host.outline import session_of_frame, session_of_hello, split_frames
-from intaglio.session.channel import Sender
+from intaglio.session.sender import Sender
 from intaglio.types import Direction, SessionId
 from intaglio.wire import frame as wire
 from intaglio.wire.content import Record

@@ -7,7 +7,7 @@ import pytest
 
 from intaglio.errors import LocalProtocolError, Malformed
 from intaglio.reasons import Reason
-from intaglio.session.channel import EPOCH_FRAMES, Sender
+from intaglio.session.sender import EPOCH_FRAMES, Sender
 from intaglio.types import Direction, SessionId
 from intaglio.wire.content import Record
 from intaglio.wire.frame import MAX_FRAME, parse_frame

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from intaglio.errors import Rejected
 from intaglio.reasons import Reason
 from intaglio.session import kem, schedule
-from intaglio.session.channel import Sender
 from intaglio.session.data_centre import HelloOpener, OpenHello
 from intaglio.session.epoch import EpochKey, derived, epoch0_body
+from intaglio.session.sender import Sender
 from intaglio.session.signing import Signer
 from intaglio.types import Direction
 from intaglio.wire import content as contents

@@ -5,7 +5,8 @@ import pytest
 from intaglio.errors import Malformed, Rejected
 from intaglio.reasons import Reason
 from intaglio.session import schedule
-from intaglio.session.channel import EPOCH_GRACE, MAX_EPOCHS_AHEAD, Sender, UpReceiver
+from intaglio.session.channel import EPOCH_GRACE, MAX_EPOCHS_AHEAD, UpReceiver
+from intaglio.session.sender import Sender
 from intaglio.types import Direction, UnixTime
 from intaglio.wire import cbor
 from intaglio.wire.content import Kind

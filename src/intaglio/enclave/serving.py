@@ -25,8 +25,8 @@ from intaglio.enclave import values
 from intaglio.enclave.calls import Enclave
 from intaglio.enclave.values import Plain
 from intaglio.errors import IntaglioError, LocalProtocolError, Malformed, ProtocolError, Rejected, Unavailable
-from intaglio.session.channel import Sender
 from intaglio.session.enclave import EnclaveChannel, EnclaveHandshake
+from intaglio.session.sender import Sender
 from intaglio.types import Draw, SessionId
 from intaglio.wire import cbor
 from intaglio.wire.content import Record

@@ -16,7 +16,7 @@ from intaglio.gateway.store import downward as store
 from intaglio.gateway.store.downward import COMMAND, Item, Target
 from intaglio.gateway.store.writer import Work
 from intaglio.gateway.vault import Vault
-from intaglio.session.channel import Sender
+from intaglio.session.sender import Sender
 from intaglio.types import Direction, SessionId, UnixTime
 from intaglio.wire.content import Record
 from intaglio.wire.downward import COMMAND_NAME, COMMAND_TYPE, SECRET_NAME, SECRET_TYPE, Command, Secret, SecretKind

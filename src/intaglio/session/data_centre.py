@@ -16,9 +16,10 @@ from intaglio.errors import LocalProtocolError, Malformed, Rejected
 from intaglio.reasons import Reason
 from intaglio.session import kem, schedule
 from intaglio.session.appraised import accepted_identity
-from intaglio.session.channel import Sender, UpReceiver
+from intaglio.session.channel import UpReceiver
 from intaglio.session.machine import Event, Machine, State
 from intaglio.session.offers import read_offer
+from intaglio.session.sender import Sender
 from intaglio.session.signing import Signer
 from intaglio.types import Direction, Draw, ReportData, SessionId, Tee
 from intaglio.verify.verdict import Verdict, evidence_hash

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from intaglio.errors import LocalProtocolError, Rejected
 from intaglio.reasons import Reason
 from intaglio.session import kem, schedule
-from intaglio.session.channel import Sender
 from intaglio.session.epoch import epoch0_body
 from intaglio.session.machine import Event, Machine, State
 from intaglio.session.offers import CheckedOffer, check_offer
 from intaglio.session.ordered import OrderedReceiver
+from intaglio.session.sender import Sender
 from intaglio.session.signing import trusted_keys, verify_by
 from intaglio.types import Direction, Draw, ReportData, SessionId, Tee
 from intaglio.verify.verdict import evidence_hash

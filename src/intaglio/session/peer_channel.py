@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from intaglio.session import schedule
-from intaglio.session.channel import Opened, Sender
+from intaglio.session.channel import Opened
 from intaglio.session.ordered import OrderedReceiver
+from intaglio.session.sender import Sender
 from intaglio.types import Direction, SessionId
 from intaglio.verify.verdict import Verdict
 from intaglio.wire.content import Record
