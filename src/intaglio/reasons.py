@@ -194,6 +194,12 @@ class Reason(Enum):
         _DC, False, "treat the offer key as stolen: rotate the offer and look at every session under it",
         "intaglio quarantine --reason FRAME_SIGNATURE",
     )  # fmt: skip
+    CHECKPOINT_SIGNATURE = Explanation(
+        "a checkpoint opens but is not signed by the key that the evidence binds",
+        "somebody who holds a session's keys and not the enclave's signing key forges what it says it has sent",
+        _DC, False, "treat the keys of this session as stolen: end it and look at how the store is guarded",
+        "intaglio quarantine --reason CHECKPOINT_SIGNATURE",
+    )  # fmt: skip
     REPLAY = Explanation(
         "a frame with this number is already stored",
         "a replay by the host, or a delivery repeated after its answer was lost",

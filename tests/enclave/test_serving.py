@@ -19,7 +19,7 @@ from intaglio.enclave.values import Plain
 from intaglio.errors import Unavailable
 from intaglio.session.sender import EPOCH_FRAMES
 from intaglio.types import ReportData
-from intaglio.wire.content import Record
+from intaglio.wire.content import Kind, Record
 from intaglio.wire.frame import parse_frame, split_frames
 from tests.enclave.world import NOW, DataCentreSide, FakeAttester
 
@@ -319,7 +319,7 @@ def test_a_full_epoch_is_rekeyed_before_the_next_frame(host: Host) -> None:
     host.establish()
     sender = host.service._sender()
     assert sender.left == EPOCH_FRAMES - 1
-    sender._left = 1
+    sender._room = 1
     assert len(host.frames("call", "get_size", [], {})) == 1
     frames = host.frames("call", "get_size", [], {})
     assert [parse_frame(frame).epoch for frame in frames] == [1, 2]
@@ -335,12 +335,56 @@ def test_the_host_can_ask_for_a_rekey(host: Host) -> None:
     assert status["epoch"] == 2
 
 
+def kinds(host: Host, frames: list[bytes]) -> list[Kind]:
+    """What these frames of the session hold, opened in the order given."""
+    return [host.dc.take(frame).kind for frame in frames]
+
+
+def test_checkpoints_leave_when_they_are_due(host: Host) -> None:
+    frames = host.establish()
+    for _ in range(600):
+        frames += host.frames("call", "get_size", [], {})
+    found = kinds(host, frames)
+    at = [place for place, kind in enumerate(found) if kind is Kind.CHECKPOINT]
+    assert at == [255, 510]
+    assert len(found) == 603
+
+
+def test_a_heartbeat_says_that_nothing_happened(host: Host) -> None:
+    assert host.code("heartbeat") == "no-session"
+    host.hello()
+    assert host.code("heartbeat") == "no-session"
+    frames = host.establish()
+    assert kinds(host, frames) == [Kind.REKEY]
+    for _ in range(2):
+        assert kinds(host, host.frames("heartbeat")) == [Kind.CHECKPOINT]
+    host.service._sender()._room = 0
+    assert kinds(host, host.frames("heartbeat")) == [Kind.REKEY, Kind.CHECKPOINT]
+
+
+def test_a_session_ends_with_a_checkpoint_unless_there_is_nothing_new(host: Host) -> None:
+    host.dc.take(host.establish()[0])
+    kinds(host, host.frames("call", "get_size", [], {}))
+    assert kinds(host, host.frames("end")) == [Kind.CHECKPOINT, Kind.END]
+    host.dc.take(host.establish()[0])
+    kinds(host, host.frames("heartbeat"))
+    assert kinds(host, host.frames("end")) == [Kind.END]
+
+
+def test_what_epoch_0_holds_is_proven_when_it_is_full(host: Host) -> None:
+    host.hello(epoch0_limit=2)
+    frames = [*host.frames("call", "get_size", [], {}), *host.frames("call", "get_size", [], {})]
+    assert len(frames) == 3
+    assert host.code("call", "get_size", [], {}) == "exhausted"
+
+
 def test_a_new_hello_ends_the_session_before_it_and_loses_nothing(host: Host) -> None:
     first = host.establish()
     made = host.frames("call", "get_size", [], {})
     frames = host.establish()
-    assert len(frames) == 2
-    old, new = (parse_frame(frame).session for frame in frames)
+    assert len(frames) == 3, "a checkpoint, END, and the farewell of the next"
+    old, same, new = (parse_frame(frame).session for frame in frames)
+    assert old == same
     assert old == parse_frame(first[0]).session != new
     assert [r.value for r in host.dc.records(b"".join([*first, *made, *frames]))] == [cbor2.dumps(100)]
     assert parse_frame(host.frames("call", "get_size", [], {})[0]).session == new

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 from intaglio.attest.base import SealPolicy
-from intaglio.session.channel import UpReceiver
+from intaglio.session.channel import Opened, UpReceiver
 from intaglio.session.data_centre import Accepted, HelloOpener, OpenHello
 from intaglio.session.offers import MadeOffer, OfferTerms, make_offer
 from intaglio.session.signing import Signer, SigningKeys
@@ -101,8 +101,12 @@ class DataCentreSide:
         """Opens a message's frames and gives their records, in order."""
         records: list[Record] = []
         for data in split_frames(message):
-            receiver = self.receivers[parse_frame(data).session]
-            opened = receiver.open(data)
-            receiver.commit(opened, NOW)
-            records += opened.records
+            records += self.take(data).records
         return records
+
+    def take(self, data: bytes) -> Opened:
+        """Opens one frame."""
+        receiver = self.receivers[parse_frame(data).session]
+        opened = receiver.open(data)
+        receiver.commit(opened, NOW)
+        return opened

@@ -360,7 +360,7 @@ def test_an_enclave_that_dies_before_its_accept_leaves_its_messages(
 
 def test_a_call_after_the_end_begins_a_new_session(gateway: Gateway, url: str, enclave: LocalEnclave) -> None:
     with Relay(enclave, url) as relay:
-        assert relay.send(enclave.end()) == STORED
+        assert relay.send(enclave.end()) == Receipt(Fate.STORED, 2), "a checkpoint and END"
         assert relay.call("echo", 1) == STORED
         assert relay.sessions == 2
 

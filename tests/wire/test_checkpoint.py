@@ -9,19 +9,23 @@ import pytest
 from intaglio.errors import Malformed
 from intaglio.types import Direction
 from intaglio.wire import cbor
-from intaglio.wire.checkpoint import CHECKPOINT_EVERY, Checkpoint, leaf_of
+from intaglio.wire.checkpoint import CHECKPOINT_EVERY, Checkpoint, content_hash, leaf_of
 from tests.feeding import feed
 
 FIRST = Checkpoint(0, 1, (bytes(32), b"\x01" * 32), b"\x02" * 32, None, bytes(64))
 LATER = Checkpoint(2**40, 2**40 + 255, (b"\x03" * 32,) * 256, b"\x04" * 32, b"\x05" * 32, b"\x06" * 64)
 
 
-@pytest.mark.parametrize("numbers", [(0, 0), (1, 23), (24, 24), (255, 65536), (2**32 - 1, 2**32 - 1), (7, 2**64 - 1)])
+@pytest.mark.parametrize(
+    "numbers",
+    [(0, 0), (1, 23), (24, 24), (255, 256), (1, 300), (0, 65535), (255, 65536), (2**32 - 1, 2**32 - 1), (7, 2**64 - 1)],
+)
 def test_a_leaf_is_the_labelled_hash_of_the_protocol(numbers: tuple[int, int]) -> None:
     salt, content = hashlib.sha256(b"salt").digest(), hashlib.sha256(b"content").digest()
     for direction in Direction:
         expected = cbor.digest("leaf", int(direction), *numbers, salt, content)
         assert leaf_of(direction, *numbers, salt, content) == expected
+    assert content_hash(salt) == cbor.digest("content", salt)
 
 
 @pytest.mark.parametrize("checkpoint", [FIRST, LATER], ids=["first", "later"])

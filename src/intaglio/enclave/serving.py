@@ -5,7 +5,8 @@
     ["accept", accept]           -> ["accepted", [frames to send]]
     ["call", name, args, kwargs] -> ["frames", [frames]]
     ["down", frame]              -> ["frames", [frames]]     or, where the state changed: ["sealed", [frames], blob]
-    ["rekey"] | ["end"]          -> ["frames", [frame]]
+    ["rekey"] | ["end"]          -> ["frames", [frames]]
+    ["heartbeat"]                -> ["frames", [frames]]     a checkpoint, even of nothing new
     ["status"]                   -> ["status", {...}]
     ["calls"]                    -> ["calls", [names]]
     anything else, or refused    -> ["error", code, text]
@@ -93,9 +94,11 @@ class Service:
             case ["down", bytes(frame)]:
                 return self._with_blob(self._down(frame))
             case ["rekey"]:
-                return ["frames", [self._established().up.rekey()]]
+                return ["frames", list[Plain](self._rekey())]
+            case ["heartbeat"]:
+                return ["frames", list[Plain](self._heartbeat())]
             case ["end"]:
-                return ["frames", [self._end()]]
+                return ["frames", list[Plain](self._end())]
             case ["status"]:
                 return ["status", self._status()]
             case ["calls"]:
@@ -132,7 +135,7 @@ class Service:
         self._highest_epoch, self._minimum_epoch = handshake.highest_epoch, handshake.minimum_epoch
         hello = handshake.hello(self._attester.evidence, claims)
         if self._channel is not None and not self._ended:
-            self._end_of_previous = [self._channel.up.end()]
+            self._end_of_previous = _last_of(self._channel.up)
         self._handshake, self._channel, self._ended = handshake, None, False
         self._claimed = step
         self._sessions += 1
@@ -157,7 +160,7 @@ class Service:
             raise Refused("no-session", "this handshake failed: begin a new one") from error
         self._confirm(channel)
         self._channel, self._last_accepted = channel, handshake.session
-        frames = [*self._end_of_previous, channel.farewell]
+        frames = [*self._end_of_previous, channel.farewell, *_checkpoints(channel.up)]
         self._end_of_previous = []
         return frames
 
@@ -197,14 +200,25 @@ class Service:
         if sender.left <= 0:
             if sender.epoch == 0:
                 raise Refused("exhausted", "no more frames before the data centre's Accept")
-            frames.append(sender.rekey())
-        frames.append(sender.protect(run()))
+            frames += (sender.rekey(), *_checkpoints(sender))
+        frames += (sender.protect(run()), *_checkpoints(sender))
+        if sender.epoch == 0 and sender.left <= 0 and sender.unproven:
+            frames.append(sender.checkpoint())  # it may be long until anything else can be sent
         return frames
 
-    def _end(self) -> bytes:
-        frame = self._sender().end()
+    def _rekey(self) -> list[bytes]:
+        sender = self._established().up
+        return [sender.rekey(), *_checkpoints(sender)]
+
+    def _heartbeat(self) -> list[bytes]:
+        sender = self._established().up
+        frames = [] if sender.left > 0 else self._rekey()
+        return [*frames, sender.checkpoint()]
+
+    def _end(self) -> list[bytes]:
+        frames = _last_of(self._sender())
         self._ended = True
-        return frame
+        return frames
 
     def _sender(self) -> Sender:
         if self._handshake is None or self._ended:
@@ -237,6 +251,16 @@ class Service:
         if self._handshake is None or self._ended:
             return "none"
         return "opened" if self._channel is None else "established"
+
+
+def _checkpoints(sender: Sender) -> list[bytes]:
+    """Where one is due: a frame that is not yet in a checkpoint is proven to the data centre alone."""
+    return [sender.checkpoint()] if sender.checkpoint_due else []
+
+
+def _last_of(sender: Sender) -> list[bytes]:
+    """A checkpoint of what is not yet in one, and END."""
+    return [*([sender.checkpoint()] if sender.unproven else []), sender.end()]
 
 
 def _by_data_centre(step: Callable[[], T]) -> T:

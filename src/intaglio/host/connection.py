@@ -148,6 +148,11 @@ class EnclaveConnection:
         """Makes the enclave change its keys: a message to send."""
         return b"".join(self._frames("frames", ["rekey"]))
 
+    def heartbeat(self) -> bytes:
+        """Asks the enclave for a checkpoint of what it has sent, even of nothing new: a message to send. What was
+        sent after the last one is proven to the data centre alone."""
+        return b"".join(self._frames("frames", ["heartbeat"]))
+
     def end(self) -> bytes:
         """Ends the session: the last message of it, to send."""
         return b"".join(self._frames("frames", ["end"]))

@@ -17,6 +17,7 @@ from intaglio.types import Direction, SessionId, UnixTime
 from intaglio.wire import cbor
 from intaglio.wire import content as contents
 from intaglio.wire import frame as wire
+from intaglio.wire.checkpoint import Checkpoint
 from intaglio.wire.content import Body, ContentReader, Kind, Record
 from intaglio.wire.frame import Frame
 
@@ -39,6 +40,7 @@ MAX_OPEN_EPOCHS = 64
 frame back and has its enclave rekey for ever must not fill them."""
 
 _REKEY = Kind.REKEY
+_CHECKPOINT = Kind.CHECKPOINT
 
 
 class Opened:
@@ -48,14 +50,23 @@ class Opened:
     [kind, body]: what epoch 0's signature covers. (A plain class with slots: making one costs half of a named tuple.)
     """
 
-    __slots__ = ("body", "content", "epoch", "kind", "sequence")
+    __slots__ = ("_key", "body", "content", "epoch", "kind", "sequence")
 
-    def __init__(self, sequence: int, epoch: int, kind: Kind, body: Body, content: bytes) -> None:
+    def __init__(
+        self, sequence: int, epoch: int, kind: Kind, body: Body, content: bytes, key: EpochKey | None = None
+    ) -> None:
         self.sequence = sequence
         self.epoch = epoch
         self.kind = kind
         self.body = body
         self.content = content
+        self._key = key
+
+    @property
+    def salt(self) -> bytes | None:
+        """What hides an upward frame behind its leaf (docs/protocol.md §8), 32 bytes; None where there are no
+        checkpoints."""
+        return None if self._key is None else self._key.salt(self.sequence)
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -114,8 +125,8 @@ class UpReceiver:
 
     def open(self, data: bytes) -> Opened:
         """Proves a frame (its bytes). Raises `Malformed` or `Rejected` (FRAME_AUTHENTICATION, FRAME_SIGNATURE,
-        EPOCH_CLOSED, REPLAY, REPLAY_STATE_FULL, SESSION_UNKNOWN). A frame that was already stored is a REPLAY only if
-        it is authentic or its key is gone."""
+        CHECKPOINT_SIGNATURE, EPOCH_CLOSED, REPLAY, REPLAY_STATE_FULL, SESSION_UNKNOWN). A frame that was already stored
+        is a REPLAY only if it is authentic or its key is gone."""
         key = self._hot
         if key is None or not data.startswith(key.prefix):
             key = self._key_of(wire.parse_frame(data))
@@ -130,9 +141,11 @@ class UpReceiver:
             self._check_room(key.epoch + 1)
         elif key.epoch > self._newest:
             self._check_room(key.epoch)
+        if kind is _CHECKPOINT and isinstance(body, bytes):
+            self._check_checkpoint(sequence, body)
         if sequence != self.seen.next:
             self.seen.check(sequence)
-        return Opened(sequence, key.epoch, kind, body, content)
+        return Opened(sequence, key.epoch, kind, body, content, key)
 
     def commit(self, opened: Opened, at: UnixTime) -> None:
         """Marks a stored frame as seen. An epoch ends with its rekey or, should a host hold that back, with the first
@@ -255,10 +268,24 @@ class UpReceiver:
         self.changed = True
 
     def _check_signature(self, sequence: int, signature: bytes, content: bytes) -> None:
-        if self._verify is None:
-            self._verify = Ed25519PublicKey.from_public_bytes(self._signing_key)
         body = epoch0_body(self._th, self._evidence, Direction.UP, 0, sequence, content)
         try:
-            self._verify.verify(signature, body)
+            self._by_g.verify(signature, body)
         except InvalidSignature as error:
             raise Rejected(Reason.FRAME_SIGNATURE, found=f"sequence {sequence}") from error
+
+    def _check_checkpoint(self, sequence: int, data: bytes) -> None:
+        """By itself: whether it fits the ones before it is seen where they are stored."""
+        checkpoint = Checkpoint.parse(data)
+        if checkpoint.last >= sequence:
+            raise Malformed("checkpoint.last", f"need a frame before {sequence}, found {checkpoint.last}")
+        try:
+            self._by_g.verify(checkpoint.signature, checkpoint.to_be_signed(self._th))
+        except InvalidSignature as error:
+            raise Rejected(Reason.CHECKPOINT_SIGNATURE, found=f"sequence {sequence}") from error
+
+    @property
+    def _by_g(self) -> Ed25519PublicKey:
+        if self._verify is None:
+            self._verify = Ed25519PublicKey.from_public_bytes(self._signing_key)
+        return self._verify

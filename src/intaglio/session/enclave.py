@@ -15,6 +15,7 @@ from intaglio.errors import LocalProtocolError, Rejected
 from intaglio.reasons import Reason
 from intaglio.session import kem, schedule
 from intaglio.session.epoch import epoch0_body
+from intaglio.session.ledger import Ledger
 from intaglio.session.machine import Event, Machine, State
 from intaglio.session.offers import CheckedOffer, check_offer
 from intaglio.session.ordered import OrderedReceiver
@@ -158,12 +159,15 @@ class EnclaveHandshake:
         return self._secrets.reply.open(sealed, kem.INFO_VERDICT, Reason.ACCEPT_AUTHENTICATION)
 
     def _first_epoch(self, secrets: "_Secrets", offer: CheckedOffer) -> Sender:
+        # What lives as long as the session holds G's key alone, and nothing that opens epoch 0.
+        th, evidence, sign_by_g = secrets.th, secrets.evidence, secrets.signing.sign
+
         def sign(sequence: int, content: bytes) -> bytes:
-            body = epoch0_body(secrets.th, secrets.evidence, Direction.UP, 0, sequence, content)
-            return secrets.signing.sign(body)
+            return sign_by_g(epoch0_body(th, evidence, Direction.UP, 0, sequence, content))
 
         secret = schedule.epoch_secret(secrets.ck1, self.session, Direction.UP, 0, secrets.evidence)
-        return Sender(self.session, Direction.UP, 0, secret, sign=sign, limit=offer.body.epoch0_limit)
+        ledger, limit = Ledger(th, sign_by_g), offer.body.epoch0_limit
+        return Sender(self.session, Direction.UP, 0, secret, sign=sign, limit=limit, ledger=ledger)
 
     def _check_signature(self, accept: Accept, offer: CheckedOffer, secrets: "_Secrets") -> None:
         keys = trusted_keys(

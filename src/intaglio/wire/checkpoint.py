@@ -5,27 +5,41 @@ guessed. Signatures are made and checked by `session`; here is what they cover.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from intaglio.errors import Malformed
 from intaglio.types import Direction
 from intaglio.wire import cbor
 from intaglio.wire.content import SIGNATURE
 
-__all__ = ["CHECKPOINT_EVERY", "Checkpoint", "leaf_of"]
+__all__ = ["CHECKPOINT_EVERY", "Checkpoint", "content_hash", "leaf_of"]
 
 CHECKPOINT_EVERY = 256
 """Leaves of one checkpoint, and frames from one to the next: 9 kB, and what a thief of the last ones can deny."""
 
 _LEAF = cbor.labelled("leaf", 0, 0, 0, b"", b"")[:-5]
+_CONTENT = cbor.labelled("content", b"")[:-1]
 _HASH_HEAD = cbor.bytes_head(32)
+_sha256 = hashlib.sha256
 
 
 def leaf_of(direction: Direction, epoch: int, sequence: int, salt: bytes, content_hash: bytes) -> bytes:
     """H("leaf", direction, epoch, sequence, salt, content_hash), where both are 32 bytes and `content_hash` is
     H("content", [kind, body] as encoded). Runs for every frame: this is `cbor.digest` without its generality."""
-    numbers = _uint(direction) + _uint(epoch) + _uint(sequence)
-    return hashlib.sha256(b"".join((_LEAF, numbers, _HASH_HEAD, salt, _HASH_HEAD, content_hash))).digest()
+    number = b"\x19" + sequence.to_bytes(2, "big") if 255 < sequence < 65536 else _uint(sequence)
+    return _sha256(b"".join((_before(direction, epoch), number, _HASH_HEAD, salt, _HASH_HEAD, content_hash))).digest()
+
+
+def content_hash(content: bytes) -> bytes:
+    """H("content", content), where `content` is the encoding of [kind, body]; the same for the same reason."""
+    return _sha256(_CONTENT + cbor.bytes_head(len(content)) + content).digest()
+
+
+@lru_cache(maxsize=256)
+def _before(direction: Direction, epoch: int) -> bytes:
+    """What a leaf hashes before the sequence number."""
+    return _LEAF + _uint(direction) + _uint(epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +57,9 @@ class Checkpoint:
     @property
     def body(self) -> bytes:
         """The encoding of [first, last, leaves, root, previous]."""
-        return cbor.encode([self.first, self.last, list(self.leaves), self.root, self.previous])
+        leaves = [part for leaf in self.leaves for part in (cbor.bytes_head(len(leaf)), leaf)]
+        start = (b"\x85", _uint(self.first), _uint(self.last), cbor.head(4, len(self.leaves)))
+        return b"".join((*start, *leaves, cbor.encode(self.root), cbor.encode(self.previous)))
 
     def encode(self) -> bytes:
         """The same array with the signature as its sixth item."""
@@ -57,6 +73,10 @@ class Checkpoint:
     def to_be_signed(self, th: bytes) -> bytes:
         """L("checkpoint", th, H("checkpoint-body", body)): th (32 bytes) ties it to one session."""
         return cbor.labelled("checkpoint", th, cbor.digest("checkpoint-body", self.body))
+
+    def signed(self, signature: bytes) -> "Checkpoint":
+        """The same with this signature."""
+        return replace(self, signature=signature)
 
     @classmethod
     def parse(cls, data: bytes) -> "Checkpoint":
