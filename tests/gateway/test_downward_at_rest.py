@@ -1,4 +1,4 @@
-"""Secrets and commands in the store: what comes of it where somebody writes to it, puts an older copy back, or it fails."""
+"""Secrets and commands in the store: somebody writes to it, puts an older copy back, or its disk fails."""
 
 import re
 import sqlite3
