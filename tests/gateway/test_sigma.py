@@ -295,6 +295,8 @@ def test_a_database_of_the_first_schema_keeps_its_sessions(world: World) -> None
         assert dc.frames(channel.farewell).json == told(stored=1)
     database = world.settings.database
     with sqlite3.connect(database) as connection:
+        for table in ("recalled_sessions", "recalls", "session_facts"):
+            connection.execute(f"DROP TABLE {table}")
         connection.execute("DROP TABLE down_frames")
         connection.execute("DROP TABLE down_items")
         connection.execute("DROP TABLE state_steps")

@@ -18,6 +18,7 @@ from intaglio.cli import (
     offer,
     policy,
     quarantine,
+    recall,
     records,
     secret,
     serve,
@@ -76,7 +77,9 @@ def _root(
 # The order of `--help`: see it work, set it up, pack it, run it, look at it, judge evidence by hand.
 for module in (demo, keygen, measure, policy, kits, lab):
     module.add_to(app)
-for module in (serve, sigma, running, offer, records, sessions, state, secret, command, quarantine, export, backup):
+for module in (serve, sigma, running, offer, records, sessions, state, secret, command, quarantine, recall):
+    module.add_to(app)
+for module in (export, backup):
     module.add_to(app)
 for module in (verify, ear, inspect, collateral, doctor):
     module.add_to(app)

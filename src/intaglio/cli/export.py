@@ -1,24 +1,17 @@
 """`intaglio export`: records as a Parquet file, for those who reckon with them."""
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from intaglio.cli.console import examples, line
+from intaglio.cli.durations import Moment, parse_moment
 from intaglio.cli.failure import Usage
 from intaglio.cli.store import Store, parse_session, reader
 
-if TYPE_CHECKING:
-    from intaglio.types import UnixTime
-
 __all__ = ["add_to"]
-
-Moment = Annotated[
-    str | None, typer.Option(metavar="TIME", help="2026-06-01, or 2026-06-01T12:00:00 (UTC), or with an offset.")
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -50,19 +43,7 @@ def export(
     from intaglio.types import UnixTime  # noqa: PLC0415
 
     chosen = None if session is None else parse_session(session)
-    wanted = Wanted(chosen, name, _moment("--since", since), _moment("--until", until))
+    wanted = Wanted(chosen, name, parse_moment("--since", since), parse_moment("--until", until))
     with reader(store) as opened:
         count = export_records(opened, target, wanted, UnixTime(int(time.time())))
     line(f"{target}: {count} records")
-
-
-def _moment(option: str, text: str | None) -> "UnixTime | None":
-    from intaglio.types import UnixTime  # noqa: PLC0415
-
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Usage(f"{option}: {text!r} is no time; write 2026-06-01 or 2026-06-01T12:00:00Z") from error
-    return UnixTime(int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()))

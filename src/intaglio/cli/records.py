@@ -45,8 +45,9 @@ def records(
 
     Every line was made by an enclave that the policy named when its session began, unread and unaltered on the way,
     stored exactly once. The order is that of arrival; the sequence number is the enclave's own. LATE means that it is
-    authentic but its session had ended: it is not accepted until its evidence is appraised again. SIMULATED
-    means that a laboratory made it, and that it proves nothing.
+    authentic but its session had ended: it is not accepted until its evidence is appraised again. RECALLED
+    means that its session was taken back since; `intaglio recall list` says why. SIMULATED means that a laboratory made
+    it, and that it proves nothing.
     """
     chosen = None if session is None else parse_session(session)
     with reader(store) as opened:
@@ -90,11 +91,19 @@ def _show(record: "StoredRecord", *, json: bool, heading: bool) -> None:
         return
     if heading:
         line(_ROW.format("ID", "ARRIVED (UTC)", "WORKLOAD", "SESSION", "SEQUENCE", "NAME", "VALUE"), style="bold")
-    marks = [mark for mark, present in (("LATE", record.late), ("SIMULATED", record.simulated)) if present]
+    marks = [
+        mark
+        for mark, present in (
+            ("LATE", record.late),
+            (f"RECALLED {record.recalled}", record.recalled),
+            ("SIMULATED", record.simulated),
+        )
+        if present
+    ]
     value = clean(value_text(record.content_type, record.value)) + (f"   [{', '.join(marks)}]" if marks else "")
     arrived, session = moment(record.arrived_at)[:19], record.session.hex()[:10]
     shown = _ROW.format(record.id, arrived, clean(record.workload), session, record.sequence, clean(record.name), value)
-    line(shown, style="yellow" if record.late else "")
+    line(shown, style="yellow" if record.status != "ACCEPTED" else "")
 
 
 def _fields(record: "StoredRecord") -> dict[str, object]:
@@ -111,4 +120,5 @@ def _fields(record: "StoredRecord") -> dict[str, object]:
         "content_type": record.content_type,
         "arrived_at": record.arrived_at,
         "status": record.status,
+        "recalled": record.recalled,
     }

@@ -58,6 +58,8 @@ def _commands(group: object, context: typer.Context) -> Iterator[tuple[str, str]
     for name, command in group.commands.items():
         below = typer.Context(command, info_name=name, parent=context, terminal_width=_WIDTH, max_content_width=_WIDTH)
         if isinstance(command, TyperGroup):
+            if command.invoke_without_command:
+                yield below.command_path, command.get_help(below)
             yield from _commands(command, below)
         else:
             yield below.command_path, command.get_help(below)

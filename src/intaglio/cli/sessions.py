@@ -76,7 +76,15 @@ def _row(session: "StoredSession") -> tuple[str, ...]:
     last = moment(session.last_at)[:19] if session.last_at is not None else "-"
     counts = (session.records, session.missing, session.late, session.replays)
     accepted = moment(session.accepted_at)[:19]
-    return session.session.hex(), session.workload, tee, _state(session), accepted, last, *map(str, counts)
+    return (
+        session.session.hex(),
+        session.workload,
+        tee,
+        _state(session) + (" (recalled)" if session.recalled else ""),
+        accepted,
+        last,
+        *map(str, counts),
+    )
 
 
 def _one(session: "StoredSession", gaps: list[tuple[int, int]], *, json: bool) -> None:
@@ -121,4 +129,5 @@ def _fields(session: "StoredSession") -> dict[str, object]:
         "offer": session.offer.hex() if session.offer is not None else None,
         "evidence": session.evidence.hex(),
         "policy": session.policy.hex(),
+        "recalled": session.recalled,
     }

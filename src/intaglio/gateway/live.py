@@ -110,9 +110,15 @@ class LiveSessions:
         self._touched: dict[SessionId, LiveSession] = {}
         self._flushed: dict[SessionId, LiveSession] = {}
         """Of the group that was written last: until its COMMIT it may still be rolled back."""
+        self._recall: int | None = None
+        """The newest recall that memory knows of, None before the first look."""
+        self._looked = False
+        """Whether this group has looked: nobody else can make one before it commits."""
 
     def get(self, connection: sqlite3.Connection, session: SessionId) -> LiveSession | None:
         """From memory or the store; None for a session that is not known."""
+        if not self._looked:
+            self._heed_recalls(connection)
         live = self._sessions.get(session)
         if live is None:
             live = self._load(connection, session)
@@ -139,6 +145,7 @@ class LiveSessions:
             if live.must_save:
                 self._save(connection, live)
         self._flushed, self._touched = self._touched, {}
+        self._looked = False
         while len(self._sessions) > self._limit:
             _, oldest = self._sessions.popitem(last=False)
             if oldest.unsaved:
@@ -151,6 +158,7 @@ class LiveSessions:
             self._sessions.pop(session, None)
         self._touched.clear()
         self._flushed.clear()
+        self._looked = False
 
     def save_all(self, connection: sqlite3.Connection) -> None:
         """Before a stop: so that the next start reads keys and not frame numbers."""
@@ -185,6 +193,22 @@ class LiveSessions:
             if runs:
                 lost.append((live.session, runs))
         return lost
+
+    def _heed_recalls(self, connection: sqlite3.Connection) -> None:
+        """A recall is made by a command, in another process: what it ended in the store ends in memory."""
+        self._looked = True
+        ((newest,),) = connection.execute("SELECT coalesce(max(id), 0) FROM recalls").fetchall()
+        if self._recall is not None and newest > self._recall:
+            ended = connection.execute(
+                "SELECT s.session, s.expires_at FROM recalled_sessions c JOIN sessions s ON s.id = c.session"
+                " WHERE c.recall > ?",
+                (self._recall,),
+            )
+            for session, expires_at in ended:
+                live = self._sessions.get(SessionId(session))
+                if live is not None:
+                    live.expires_at = UnixTime(expires_at)
+        self._recall = newest
 
     def _write_counts(self, connection: sqlite3.Connection, live: LiveSession) -> None:
         highest = live.receiver.seen.highest if live.receiver else -1

@@ -51,7 +51,8 @@ class Record(BaseModel):
     value: JsonValue = Field(description="decoded, for CBOR and text; null otherwise")
     value_base64: str
     arrived_at: int
-    status: str = Field(description="ACCEPTED or LATE")
+    status: str = Field(description="ACCEPTED, LATE, or RECALLED")
+    recalled: int | None = Field(description="the newest open recall of its session")
 
     @classmethod
     def of(cls, record: query.StoredRecord) -> "Record":
@@ -70,6 +71,7 @@ class Record(BaseModel):
             value_base64=base64.b64encode(record.value).decode(),
             arrived_at=record.arrived_at,
             status=record.status,
+            recalled=record.recalled,
         )
 
 
@@ -100,6 +102,7 @@ class Session(BaseModel):
     offer: str | None = Field(description="null where the protocol has none")
     evidence: str
     policy: str
+    recalled: int | None = Field(description="the newest open recall that marks it")
 
     @classmethod
     def of(cls, session: query.StoredSession) -> "Session":
@@ -117,7 +120,7 @@ class SessionWithVerdict(Session):
 def _session_fields(session: query.StoredSession) -> dict[str, object]:
     plain = (
         "workload", "tee", "simulated", "accepted_at", "expires_at", "ended_at", "keys_destroyed", "frames", "records",
-        "late", "replays", "missing", "highest", "last_at", "protocol",
+        "late", "replays", "missing", "highest", "last_at", "protocol", "recalled",
     )  # fmt: skip
     hexadecimal = ("session", "evidence", "policy")
     return {

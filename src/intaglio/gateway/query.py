@@ -14,6 +14,8 @@ from typing import Any, Self
 
 from intaglio.errors import Unavailable
 from intaglio.gateway.items import ITEM, StoredDelivery, StoredItem
+from intaglio.gateway.lineages import LINEAGE, StoredState
+from intaglio.gateway.store import recalls
 from intaglio.types import SessionId, UnixTime
 
 __all__ = [
@@ -32,7 +34,7 @@ __all__ = [
 
 MAX_PAGE = 1000
 
-SCHEMA = "0004"
+SCHEMA = "0005"
 """The newest migration: what is read here. Migrations themselves are not imported for reading."""
 
 Row = tuple[Any, ...]
@@ -41,7 +43,8 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """One value with its provenance. `late`: its session had ended when it arrived, so it is not accepted."""
+    """One value with its provenance. `late`: its session had ended when it arrived, so it is not accepted.
+    `recalled`: the newest open recall of its session, by number."""
 
     id: int
     session: SessionId
@@ -56,9 +59,12 @@ class StoredRecord:
     value: bytes = field(repr=False)
     arrived_at: UnixTime
     late: bool
+    recalled: int | None
 
     @property
     def status(self) -> str:
+        if self.recalled is not None:
+            return "RECALLED"
         return "LATE" if self.late else "ACCEPTED"
 
 
@@ -86,6 +92,8 @@ class StoredSession:
     """None where the protocol has no offers."""
     evidence: bytes
     policy: bytes
+    recalled: int | None
+    """The newest open recall that marks it, by number."""
     verdict: Mapping[str, object]
 
     @property
@@ -107,24 +115,6 @@ class StoredEvidence:
     live: bool
     evidence: bytes = field(repr=False)
     collateral: bytes | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredState:
-    """A lineage of sealed state: the newest number, and who may take the next step. `reset`: the next hello says where
-    it stands; `retired`: another lineage took its place."""
-
-    lineage: bytes
-    workload: str
-    platform: str
-    counter: int
-    session: SessionId | None
-    begun_at: UnixTime
-    moved_at: UnixTime
-    takeovers: int
-    forks: int
-    reset_at: UnixTime | None
-    retired_at: UnixTime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,27 +166,22 @@ class Status:
     """Whether any session rests on simulated evidence."""
 
 
-_RECORD = """
+_RECORD = f"""
 SELECT r.id, s.session, s.workload, s.tee, s.simulated, r.epoch, r.sequence, r.position, r.name, r.content_type,
-       r.value, r.arrived_at, r.late
+       r.value, r.arrived_at, r.late, {recalls.MARK}
 FROM records r JOIN sessions s ON s.id = r.session
-"""
-_SESSION = """
+"""  # noqa: S608 - our own text only
+_SESSION = f"""
 SELECT s.id, s.session, s.workload, s.tee, s.simulated, s.accepted_at, s.expires_at, s.ended_at, s.up_state IS NULL,
        s.frames, s.records, s.late, s.replays, s.highest, s.last_at, s.protocol, s.offer, s.evidence, s.policy,
-       h.verdict
+       {recalls.MARK}, h.verdict
 FROM sessions s JOIN handshakes h ON h.session = s.id
-"""
+"""  # noqa: S608 - our own text only
 _LIVE = "s.expires_at > ? AND s.ended_at IS NULL AND s.wrap_key IS NOT NULL"
 _EVIDENCE = f"""
 SELECT s.id, s.session, s.workload, s.tee, s.simulated, s.accepted_at, s.expires_at, {_LIVE}, e.bytes, c.bytes
 FROM sessions s JOIN evidence e ON e.hash = s.evidence LEFT JOIN collateral c ON c.digest = s.collateral
 """  # noqa: S608 - our own text only
-_STATE = """
-SELECT t.lineage, t.workload, t.platform, t.counter, s.session, t.begun_at, t.moved_at, t.takeovers, t.forks,
-       t.reset_at, t.retired_at
-FROM states t LEFT JOIN sessions s ON s.id = t.owner
-"""
 _DELIVERY = f"""
 SELECT f.item, s.session, f.sequence, f.made_at, f.answered_at, f.outcome, {_LIVE}
 FROM down_frames f JOIN sessions s ON s.id = f.session
@@ -264,6 +249,15 @@ class Reader:
         values = (at, after, *(() if ended else (at,)), _page(limit))
         return [_evidence(row) for row in self._rows(query, values)]
 
+    def reached(self, criterion: recalls.Criterion, at: UnixTime) -> recalls.Reached:
+        """What a recall by `criterion` would mark, and end, now."""
+        with self._translated():
+            return recalls.find(self._connection, criterion, at)
+
+    def recalls(self) -> list[recalls.StoredRecall]:
+        with self._translated():
+            return recalls.listed(self._connection)
+
     def gaps(self, session: SessionId) -> list[tuple[int, int]]:
         """The sequence numbers below the highest that have not arrived, as (first, last), at most `MAX_PAGE` gaps."""
         rows = self._rows(
@@ -294,7 +288,7 @@ class Reader:
 
     def states(self, *, after: bytes = b"", limit: int = 100) -> list[StoredState]:
         """Ascending by lineage."""
-        rows = self._rows(f"{_STATE} WHERE t.lineage > ? ORDER BY t.lineage LIMIT ?", (after, _page(limit)))
+        rows = self._rows(f"{LINEAGE} WHERE t.lineage > ? ORDER BY t.lineage LIMIT ?", (after, _page(limit)))
         return [StoredState(*row) for row in rows]
 
     def items(self, *, after: int = 0, limit: int = 100, commands: bool = False) -> list[StoredItem]:
@@ -336,9 +330,13 @@ class Reader:
             yield cursor
 
     def _rows(self, query: str, arguments: tuple[object, ...]) -> list[Row]:
+        with self._translated(), self._cursor() as cursor:
+            return cursor.execute(query, arguments).fetchall()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            with self._cursor() as cursor:
-                return cursor.execute(query, arguments).fetchall()
+            yield
         except sqlite3.Error as error:
             raise Unavailable(f"the store can't be read: {self._other_schema() or error}", retry_after=1) from error
 
@@ -362,7 +360,7 @@ def _page(limit: int) -> int:
 
 def _record(row: Row) -> StoredRecord:
     values = list(row)
-    values[4], values[-1] = bool(values[4]), bool(values[-1])
+    values[4], values[-2] = bool(values[4]), bool(values[-2])
     return StoredRecord(*values)
 
 

@@ -249,6 +249,50 @@ down_frames = Table(
     sqlite_with_rowid=False,
 )
 
+# What a recall may ask for (`facts`), of each session.
+session_facts = Table(
+    "session_facts",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("session", Integer, ForeignKey("sessions.id"), nullable=False),
+    PrimaryKeyConstraint("kind", "value", "session"),
+    sqlite_with_rowid=False,
+)
+
+# Never deleted; a lifted one marks nothing any more.
+recalls = Table(
+    "recalls",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("made_at", Integer, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    # A kind of `session_facts`, and its value; for the two of a TCB everything below it.
+    Column("kind", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("since", Integer),
+    Column("until", Integer),
+    # What it found when it was made.
+    Column("sessions", Integer, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("lifted_at", Integer),
+    Column("lifted_by", Text),
+    Column("lifted_why", Text),
+    sqlite_autoincrement=True,
+)
+
+# Records are marked through their session: no row of theirs is written.
+recalled_sessions = Table(
+    "recalled_sessions",
+    metadata,
+    Column("recall", Integer, ForeignKey("recalls.id"), nullable=False),
+    Column("session", Integer, ForeignKey("sessions.id"), nullable=False),
+    PrimaryKeyConstraint("recall", "session"),
+    Index("recalled_by_session", "session"),
+    sqlite_with_rowid=False,
+)
+
 events = Table(
     "events",
     metadata,

@@ -1,9 +1,11 @@
 """Sessions in the database: stored once, found by id, wrapped anew, and closed for good. For the writer's thread."""
 
+import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from intaglio.gateway.store.facts import facts_of
 from intaglio.types import Direction, SessionId, UnixTime
 from intaglio.wire.endorsement import Collateral
 
@@ -67,6 +69,8 @@ def store_session(connection: sqlite3.Connection, new: NewSession) -> tuple[Stor
     if ours:
         handshake = (cursor.lastrowid, new.hello, new.accept, new.verdict)
         connection.execute("INSERT INTO handshakes VALUES (?,?,?,?)", handshake)
+        facts = [(kind, value, cursor.lastrowid) for kind, value in sorted(facts_of(json.loads(new.verdict)))]
+        connection.executemany("INSERT INTO session_facts (kind, value, session) VALUES (?,?,?)", facts)
         insert = "INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING"
         connection.execute(insert.format("evidence", "?,?,?"), (new.evidence_hash, new.tee, new.evidence))
         connection.execute(insert.format("policies", "?,?"), (new.policy, new.policy_text))
