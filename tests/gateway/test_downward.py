@@ -108,6 +108,23 @@ def test_a_revoked_secret_is_forgotten_also_in_the_next_session_of_a_running_enc
     assert run("secret", "revoke", "key", "--workload", "meter", *store).status == 2
 
 
+def test_a_revocation_reaches_those_to_whom_the_next_version_does_not_go(dc: Dc) -> None:
+    vault, measured = Vault(dc).begin(), image_of(dc.world).mr_enclave().hex()
+    put(dc.world, "key", b"one")
+    assert vault.fetch() == 1
+    shown(dc.world, "secret", "revoke", "key", "--workload", "meter")
+    put(dc.world, "key", b"three", "--measurement", "ab" * 32)
+    assert [item["version"] for item in shown(dc.world, "secret", "list").json] == [3]
+    assert vault.fetch() == 1
+    assert "key" not in vault.enclave.secrets
+    put(dc.world, "key", b"four", "--measurement", measured)
+    assert Vault(dc).begin().fetch() == 2
+    put(dc.world, "key", b"five")
+    assert vault.fetch() == 1
+    assert Vault(dc).begin().fetch() == 1
+    assert vault.enclave.secrets["key"] == b"five"
+
+
 def test_only_the_enclaves_that_it_is_addressed_to_get_a_secret(dc: Dc) -> None:
     vault = Vault(dc).begin()
     measured = image_of(dc.world).mr_enclave().hex()

@@ -120,7 +120,8 @@ def listed(
 
     SENT counts the sessions that it was sent to, ANSWERED those that have said what became of it.
     """
-    found = [item for item in _all(store) if item.closed_at is None]
+    newest = {(item.name, item.workload): item for item in _all(store)}
+    found = [item for item in newest.values() if item.closed_at is None]
     if json:
         print_json([item_fields(item) for item in found])
     elif not found:

@@ -117,15 +117,20 @@ def opened_item(item: Item, plain: bytes) -> bytes | None:
 
 
 def add_secret(connection: sqlite3.Connection, new: NewItem, key: int | None, wrap: Wrap) -> int:
-    """The next version of a secret; the values of earlier ones are destroyed. Returns the version."""
+    """The next version of a secret; the values of earlier ones are destroyed. Returns the version.
+
+    A revocation waits on for who has not heard of it, unless the new version goes to all of the workload, too.
+    """
     where = "workload = ? AND name = ? AND kind <> 'command'"
     ((version,),) = connection.execute(
         f"SELECT coalesce(max(version), 0) + 1 FROM down_items WHERE {where}",  # noqa: S608 - our own text
         (new.to.workload, new.name),
     ).fetchall()
+    kept = "revoked" if new.to.measurement is not None or new.to.lineage is not None else ""
     connection.execute(
-        f"UPDATE down_items SET closed_at = ?, wrap_key = NULL, blob = NULL WHERE {where} AND closed_at IS NULL",  # noqa: S608
-        (new.at, new.to.workload, new.name),
+        f"UPDATE down_items SET closed_at = ?, wrap_key = NULL, blob = NULL WHERE {where} AND closed_at IS NULL"  # noqa: S608
+        " AND kind <> ?",
+        (new.at, new.to.workload, new.name, kept),
     )
     revoked = new.kind == SecretKind.REVOKED.name.lower()
     blob = None if revoked else wrap(sealed_item(new.to, new.kind, new.name, version, new.value))
