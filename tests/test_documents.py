@@ -60,6 +60,9 @@ def parse(arguments: list[str]) -> str | None:
     context = group.make_context("intaglio", list(arguments), resilient_parsing=False)
     try:
         while isinstance(group, TyperGroup):
+            arguments = [*context._protected_args, *context.args]  # without the group's own options
+            if not arguments and group.invoke_without_command:
+                return None
             name, command, arguments = group.resolve_command(context, arguments)
             if command is None:
                 return f"no command {name}"
