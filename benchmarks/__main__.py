@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 
-NAMES = ("verify", "verify_snp", "verify_nitro", "frames", "handshake", "intake")
+NAMES = ("verify", "verify_snp", "verify_nitro", "frames", "handshake", "intake", "recall")
 
 
 def main() -> int:

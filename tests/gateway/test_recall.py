@@ -42,7 +42,7 @@ def verdict(dc: Dc) -> dict[str, object]:
 def recalled(dc: Dc, criterion: Criterion = MEASUREMENT) -> int | None:
     """As the command does it: by another connection than the gateway's."""
     with closing(connect(dc.world.settings.database)) as connection:
-        return recalls.recall(connection, criterion, "ann", "ticket 4711", LATER)[0]
+        return recalls.recall(connection, criterion, "ann", "ticket 4711", LATER)
 
 
 def events(dc: Dc) -> list[tuple[str, bytes | None, dict[str, object]]]:
@@ -247,6 +247,19 @@ def test_a_large_store_is_asked_by_its_indices(world: World) -> None:
     assert any("records USING INDEX records_by_session" in plan for plan in plans)
     assert any("f USING PRIMARY KEY (kind=? AND value=?)" in plan for plan in plans)
     assert [plan for plan in plans if plan.startswith("SCAN")] == []
+
+
+def test_marking_keeps_the_gateway_from_writing_for_a_moment_only(dc: Dc) -> None:
+    """Its transaction reads and writes no record, however many there are."""
+    _, channel = dc.session()
+    dc.frames(channel.farewell, channel.up.protect([HUNDRED]))
+    asked: list[str] = []
+    with closing(connect(dc.world.settings.database)) as connection:
+        connection.set_trace_callback(asked.append)
+        assert recalls.recall(connection, MEASUREMENT, "ann", "ticket 4711", LATER) == 1
+        (made,) = recalls.listed(connection)
+    assert (made.sessions, made.records) == (1, 1)
+    assert [each for each in asked if "FROM records" in each or "UPDATE records" in each] == []
 
 
 def _fill(connection: sqlite3.Connection, sessions: int, records_each: int) -> None:

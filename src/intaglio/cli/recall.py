@@ -85,13 +85,13 @@ def recall(
     from intaglio.types import UnixTime  # noqa: PLC0415
 
     at, number = UnixTime(int(time.time())), None
-    if dry_run:
-        with reader(store) as opened:
-            reached = opened.reached(criterion, at)
-    else:
-        because = _reason(why)
+    because = "" if dry_run else _reason(why)
+    with reader(store) as opened:
+        reached = opened.reached(criterion, at)
+    if not dry_run:
+        # Counting is done: the gateway can't write while this transaction lasts.
         with writing(store) as connection:
-            number, reached = recalls.recall(connection, criterion, who(), because, at)
+            number = recalls.recall(connection, criterion, who(), because, at)
     advice = _policy_line(criterion)
     if json:
         print_json({**_reached(reached), "recall": number, "policy": advice})

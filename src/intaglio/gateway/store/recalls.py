@@ -6,7 +6,8 @@ a million rows is written. Values are never read. A lifted recall marks nothing 
 
 import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from intaglio.gateway.store.facts import TCB_DATE, TCB_NUMBER, UNSTATED
 from intaglio.types import SessionId, UnixTime
@@ -49,7 +50,6 @@ class NameInSession:
 class ReachedSession:
     """`live`: it can still send what is accepted."""
 
-    row: int
     session: SessionId
     workload: str
     tee: str
@@ -107,30 +107,20 @@ class StoredRecall:
 
 
 def find(connection: sqlite3.Connection, criterion: Criterion, at: UnixTime) -> Reached:
-    """Only reads."""
-    comparison = "<" if criterion.kind in (TCB_DATE, TCB_NUMBER) else "="
-    # Until it ended or expired, and its last late frame came.
-    lived = (
-        "s.accepted_at < coalesce(?, s.accepted_at + 1)"
-        " AND max(coalesce(s.ended_at, s.expires_at), coalesce(s.last_at, 0)) >= coalesce(?, 0)"
-    )
-    times = (criterion.until, criterion.since)
-    rows = connection.execute(
-        "SELECT s.id, s.session, s.workload, s.tee, s.accepted_at,"  # noqa: S608 - our own text only
-        " s.expires_at > ? AND s.ended_at IS NULL AND s.wrap_key IS NOT NULL"
-        " FROM session_facts f CROSS JOIN sessions s ON s.id = f.session"
-        f" WHERE f.kind = ? AND f.value {comparison} ? AND {lived} GROUP BY s.id ORDER BY s.id",
-        (at, criterion.kind, criterion.value, *times),
-    ).fetchall()
-    ((unstated,),) = connection.execute(
-        "SELECT count(*) FROM session_facts f CROSS JOIN sessions s ON s.id = f.session"  # noqa: S608
-        f" WHERE f.kind = ? AND f.value = ? AND {lived}",
-        (UNSTATED, criterion.kind, *times),
-    ).fetchall()
+    """Only reads: every record of the sessions found, but no value."""
+    chosen = _chosen(connection, criterion, at)
+    unstated = _chosen(connection, replace(criterion, kind=UNSTATED, value=criterion.kind), at)
     names: dict[str, _Spread] = {}
     sessions = tuple(
-        ReachedSession(row, SessionId(session), workload, tee, accepted, bool(live), _names(connection, row, names))
-        for row, session, workload, tee, accepted, live in rows
+        ReachedSession(
+            each.session,
+            each.workload,
+            each.tee,
+            each.accepted_at,
+            bool(each.live),
+            _names(connection, each.row, names),
+        )
+        for each in chosen
     )
     spread = tuple(
         ReachedName(
@@ -138,7 +128,34 @@ def find(connection: sqlite3.Connection, criterion: Criterion, at: UnixTime) -> 
         )
         for name, each in sorted(names.items())
     )
-    return Reached(sessions, spread, unstated)
+    return Reached(sessions, spread, len(unstated))
+
+
+class _Chosen(NamedTuple):
+    """A session that a criterion fits. `records`: as many as its row says."""
+
+    row: int
+    session: SessionId
+    workload: str
+    tee: str
+    accepted_at: UnixTime
+    live: bool
+    records: int
+
+
+def _chosen(connection: sqlite3.Connection, criterion: Criterion, at: UnixTime) -> list[_Chosen]:
+    comparison = "<" if criterion.kind in (TCB_DATE, TCB_NUMBER) else "="
+    # A session is over when it has ended or expired and its last late frame came.
+    rows = connection.execute(
+        "SELECT s.id, s.session, s.workload, s.tee, s.accepted_at,"  # noqa: S608 - our own text only
+        " s.expires_at > ? AND s.ended_at IS NULL AND s.wrap_key IS NOT NULL, s.records"
+        " FROM session_facts f CROSS JOIN sessions s ON s.id = f.session"
+        f" WHERE f.kind = ? AND f.value {comparison} ? AND s.accepted_at < coalesce(?, s.accepted_at + 1)"
+        " AND max(coalesce(s.ended_at, s.expires_at), coalesce(s.last_at, 0)) >= coalesce(?, 0)"
+        " GROUP BY s.id ORDER BY s.id",
+        (at, criterion.kind, criterion.value, criterion.until, criterion.since),
+    )
+    return [_Chosen(*row) for row in rows.fetchall()]
 
 
 @dataclass(slots=True)
@@ -172,33 +189,32 @@ def _arrival(connection: sqlite3.Connection, record: int) -> UnixTime:
     return UnixTime(at)
 
 
-def recall(
-    connection: sqlite3.Connection, criterion: Criterion, who: str, why: str, at: UnixTime
-) -> tuple[int | None, Reached]:
-    """Marks the sessions found and ends those that live; what they still send is LATE. Returns the recall's number,
-    None where nothing was found and so nothing was done."""
-    reached = find(connection, criterion, at)
-    if not reached.sessions:
-        return None, reached
+def recall(connection: sqlite3.Connection, criterion: Criterion, who: str, why: str, at: UnixTime) -> int | None:
+    """Marks the sessions that fit now and ends those that live; what they still send is LATE. Returns the recall's
+    number, None where there was none and so nothing was done. Records are not looked at, so that a gateway that waits
+    for this transaction does not wait long."""
+    chosen = _chosen(connection, criterion, at)
+    if not chosen:
+        return None
+    records, ended = sum(each.records for each in chosen), [each.session for each in chosen if each.live]
     number = connection.execute(
         "INSERT INTO recalls (made_at, made_by, why, kind, value, since, until, sessions, records)"
         " VALUES (?,?,?,?,?,?,?,?,?)",
-        (at, who, why, criterion.kind, criterion.value, criterion.since, criterion.until, len(reached.sessions),
-         reached.records),
+        (at, who, why, criterion.kind, criterion.value, criterion.since, criterion.until, len(chosen), records),
     ).lastrowid  # fmt: skip
-    rows = [(number, session.row) for session in reached.sessions]
+    rows = [(number, each.row) for each in chosen]
     connection.executemany("INSERT INTO recalled_sessions (recall, session) VALUES (?,?)", rows)
     # One that said END may have frames on their way, which must not be accepted either.
     connection.executemany(
         "UPDATE sessions SET expires_at = ? WHERE id = ? AND expires_at > ? AND wrap_key IS NOT NULL",
-        [(at, session.row, at) for session in reached.sessions],
+        [(at, each.row, at) for each in chosen],
     )
     detail: dict[str, object] = {"recall": number, "by": who, "why": why, criterion.kind: criterion.value}
-    counts = {"sessions": len(reached.sessions), "records": reached.records, "ended": reached.live}
+    counts = {"sessions": len(chosen), "records": records, "ended": len(ended)}
     _event(connection, "recall", None, at, detail | counts)
-    for session in [each for each in reached.sessions if each.live][:_EVENT_SESSIONS]:
-        _event(connection, "session ended by recall", session.session, at, {"recall": number})
-    return number, reached
+    for session in ended[:_EVENT_SESSIONS]:
+        _event(connection, "session ended by recall", session, at, {"recall": number})
+    return number
 
 
 def lift(connection: sqlite3.Connection, number: int, who: str, why: str, at: UnixTime) -> bool:
