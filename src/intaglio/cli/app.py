@@ -25,6 +25,7 @@ from intaglio.cli import (
     sessions,
     sigma,
     state,
+    token,
     verify,
 )
 from intaglio.cli import run as running
@@ -79,7 +80,7 @@ for module in (demo, keygen, measure, policy, kits, lab):
     module.add_to(app)
 for module in (serve, sigma, running, offer, records, sessions, state, secret, command, quarantine, recall):
     module.add_to(app)
-for module in (export, backup):
+for module in (export, token, backup):
     module.add_to(app)
 for module in (verify, ear, inspect, collateral, doctor):
     module.add_to(app)

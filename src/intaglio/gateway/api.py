@@ -4,19 +4,17 @@ OpenAPI at `/api/v1/openapi.json`. It reads the database through connections tha
 """
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, local
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request
+from fastapi import FastAPI, Header, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from intaglio.errors import Unavailable
 from intaglio.gateway import models
+from intaglio.gateway.access import Guards, Right
 from intaglio.gateway.app import Clock
 from intaglio.gateway.metrics import CONTENT_TYPE, AnswerTimes, metrics_text
 from intaglio.gateway.outlook import CollateralOutlook
@@ -54,16 +52,14 @@ class Readers:
 
 def make_api(
     readers: Readers,
-    token_hashes: frozenset[bytes],
     clock: Clock,
     trouble: Callable[[], str | None],
     outlook: CollateralOutlook,
     times: AnswerTimes,
     stopping: Event,
 ) -> FastAPI:
-    """`token_hashes`: SHA-256 of the tokens that open it. `trouble`: why the gateway is not ready, or None.
-    `outlook`: when the collateral ends. `times`: of the protocol's answers.
-    `stopping`: set when what goes on must end."""
+    """`trouble`: why the gateway is not ready, or None. `outlook`: when the collateral ends. `times`: of the protocol's
+    answers. `stopping`: set when what goes on must end."""
     app = FastAPI(
         title="Intaglio gateway",
         version="1",
@@ -72,20 +68,13 @@ def make_api(
         redoc_url=None,
         exception_handlers={Unavailable: _unavailable},
     )
-    bearer = HTTPBearer(auto_error=False)
-
-    def authorised(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
-        digest = hashlib.sha256(given.credentials.encode()).digest() if given else b""
-        # Every hash is compared, in constant time each: nothing is learned from how long a refusal takes.
-        if not any([hmac.compare_digest(digest, known) for known in token_hashes]):  # noqa: C419
-            raise HTTPException(401, "need a bearer token", {"WWW-Authenticate": "Bearer"})
-
+    guard = Guards(readers, clock)
     _add_health(app, trouble)
-    _add_records(app, readers, [Depends(authorised)])
-    _add_stream(app, RecordStreams(readers, stopping), [Depends(authorised)])
-    _add_quarantine(app, readers, [Depends(authorised)])
-    _add_status(app, readers, clock, outlook, [Depends(authorised)])
-    _add_metrics(app, readers, clock, outlook, times, [Depends(authorised)])
+    _add_records(app, readers, guard)
+    _add_stream(app, RecordStreams(readers, stopping), guard)
+    _add_quarantine(app, readers, guard)
+    _add_status(app, readers, clock, outlook, guard)
+    _add_metrics(app, readers, clock, outlook, times, guard)
     return app
 
 
@@ -102,8 +91,8 @@ def _add_health(app: FastAPI, trouble: Callable[[], str | None]) -> None:
         return JSONResponse({"status": f"not ready: {found}" if found else "ok"}, 503 if found else 200)
 
 
-def _add_records(app: FastAPI, readers: Readers, guard: list[object]) -> None:
-    @app.get("/api/v1/records", dependencies=guard)  # type: ignore[arg-type]
+def _add_records(app: FastAPI, readers: Readers, guard: Guards) -> None:
+    @app.get("/api/v1/records", dependencies=guard(Right.DATA))
     def records(
         session: _Session = None, name: str | None = None, after: _After = 0, limit: _Limit = 100
     ) -> models.Records:
@@ -112,14 +101,14 @@ def _add_records(app: FastAPI, readers: Readers, guard: list[object]) -> None:
         following = found[-1].id if len(found) == limit else None
         return models.Records(records=[models.Record.of(record) for record in found], next=following)
 
-    @app.get("/api/v1/sessions", dependencies=guard)  # type: ignore[arg-type]
+    @app.get("/api/v1/sessions", dependencies=guard(Right.DATA))
     def sessions(after: _After = 0, limit: _Limit = 100) -> models.Sessions:
         """Sessions in the order in which they were accepted."""
         found = readers().sessions(after=after, limit=limit)
         following = found[-1].number if len(found) == limit else None
         return models.Sessions(sessions=[models.Session.of(each) for each in found], next=following)
 
-    @app.get("/api/v1/sessions/{session}", dependencies=guard)  # type: ignore[arg-type]
+    @app.get("/api/v1/sessions/{session}", dependencies=guard(Right.EVIDENCE))
     def one_session(session: str) -> models.SessionWithVerdict:
         """One session and the whole verdict on its evidence."""
         found = readers().session(_session_or_404(session))
@@ -128,10 +117,10 @@ def _add_records(app: FastAPI, readers: Readers, guard: list[object]) -> None:
         return models.SessionWithVerdict.with_verdict(found)
 
 
-def _add_stream(app: FastAPI, streams: RecordStreams, guard: list[object]) -> None:
+def _add_stream(app: FastAPI, streams: RecordStreams, guard: Guards) -> None:
     @app.get(
         "/api/v1/records/stream",
-        dependencies=guard,  # type: ignore[arg-type]
+        dependencies=guard(Right.DATA),
         response_class=StreamingResponse,
         responses={200: {"content": {"text/event-stream": {}}}, 503: {"description": "too many streams are open"}},
     )
@@ -146,8 +135,8 @@ def _add_stream(app: FastAPI, streams: RecordStreams, guard: list[object]) -> No
         return streams.response(after if last_event_id is None else last_event_id, _session(session), name)
 
 
-def _add_quarantine(app: FastAPI, readers: Readers, guard: list[object]) -> None:
-    @app.get("/api/v1/quarantine", dependencies=guard)  # type: ignore[arg-type]
+def _add_quarantine(app: FastAPI, readers: Readers, guard: Guards) -> None:
+    @app.get("/api/v1/quarantine", dependencies=guard(Right.EVIDENCE))
     def quarantine(
         reason: str | None = None, session: _Session = None, after: _After = 0, limit: _Limit = 100
     ) -> models.Quarantine:
@@ -156,7 +145,7 @@ def _add_quarantine(app: FastAPI, readers: Readers, guard: list[object]) -> None
         following = found[-1].number if len(found) == limit else None
         return models.Quarantine(entries=[models.Refused.of(each) for each in found], next=following)
 
-    @app.get("/api/v1/quarantine/{name}", dependencies=guard)  # type: ignore[arg-type]
+    @app.get("/api/v1/quarantine/{name}", dependencies=guard(Right.EVIDENCE))
     def one_refused(name: str) -> models.RefusedWithBytes:
         """One entry, by the id that its sender was told, with the beginning of its bytes."""
         found = readers().quarantine_entry(name)
@@ -165,8 +154,8 @@ def _add_quarantine(app: FastAPI, readers: Readers, guard: list[object]) -> None
         return models.RefusedWithBytes.with_bytes(found)
 
 
-def _add_status(app: FastAPI, readers: Readers, clock: Clock, outlook: CollateralOutlook, guard: list[object]) -> None:
-    @app.get("/api/v1/status", dependencies=guard)  # type: ignore[arg-type]
+def _add_status(app: FastAPI, readers: Readers, clock: Clock, outlook: CollateralOutlook, guard: Guards) -> None:
+    @app.get("/api/v1/status", dependencies=guard(Right.DATA))
     def status() -> models.Status:
         """Totals, and when the collateral ends."""
         at = clock()
@@ -174,9 +163,9 @@ def _add_status(app: FastAPI, readers: Readers, clock: Clock, outlook: Collatera
 
 
 def _add_metrics(
-    app: FastAPI, readers: Readers, clock: Clock, outlook: CollateralOutlook, times: AnswerTimes, guard: list[object]
+    app: FastAPI, readers: Readers, clock: Clock, outlook: CollateralOutlook, times: AnswerTimes, guard: Guards
 ) -> None:
-    @app.get("/metrics", dependencies=guard, response_class=PlainTextResponse)  # type: ignore[arg-type]
+    @app.get("/metrics", dependencies=guard(Right.METRICS), response_class=PlainTextResponse)
     def metrics() -> PlainTextResponse:
         """For Prometheus: what is stored, refused and missing, when collateral ends, how long answers take."""
         at = clock()

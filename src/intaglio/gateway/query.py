@@ -34,7 +34,7 @@ __all__ = [
 
 MAX_PAGE = 1000
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The newest migration: what is read here. Migrations themselves are not imported for reading."""
 
 Row = tuple[Any, ...]
@@ -306,6 +306,15 @@ class Reader:
     def tallies(self) -> list[Tally]:
         rows = self._rows("SELECT reason, session, count, first_at, last_at FROM tallies ORDER BY reason, session", ())
         return [Tally(reason, session or None, count, first, last) for reason, session, count, first, last in rows]
+
+    def token_role(self, digest: bytes, at: UnixTime) -> str | None:
+        """The role of the token with this hash, if it is in force; the one of the first start is the operator's."""
+        rows = self._rows(
+            "SELECT 'operator' FROM tokens WHERE hash = ?1 UNION ALL SELECT role FROM named_tokens WHERE hash = ?1"
+            " AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)",
+            (digest, at),
+        )
+        return str(rows[0][0]) if rows else None
 
     def status(self, at: UnixTime) -> Status:
         ((sessions, live, records, late, frames, replays, missing, oldest, last_at, simulated),) = self._rows(

@@ -45,7 +45,7 @@ from intaglio.gateway.store.migrate import migrate
 from intaglio.gateway.store.quarantine import Quarantine
 from intaglio.gateway.store.sessions import end_simulated
 from intaglio.gateway.store.writer import Writer
-from intaglio.gateway.tokens import token_hashes
+from intaglio.gateway.tokens import ensure_token
 from intaglio.gateway.vault import Vault
 from intaglio.sigma.curve import ProviderKey
 from intaglio.types import Draw, UnixTime
@@ -124,12 +124,12 @@ class Gateway:
             self._leave_the_lab()
             review_sessions(writer, {INTAGLIO: judge, SIGMA: sigma_judge}, self.clock())
             offers.open(self.clock())
-            hashes = token_hashes(writer, settings.token_file, self.clock())
+            ensure_token(writer, settings.token_file, self.clock())
         except BaseException:
             self.close()
             raise
         times, outlook = AnswerTimes(), CollateralOutlook(settings.collateral)
-        api = make_api(self._readers, hashes, self.clock, self._trouble, outlook, times, self.draining)
+        api = make_api(self._readers, self.clock, self._trouble, outlook, times, self.draining)
         down, statements = DownDesk(vault), StatementDesk(keystore, judge)
         self.app = Application(
             offers,

@@ -310,3 +310,16 @@ tokens = Table(
     Column("hash", BLOB, primary_key=True),
     Column("made_at", Integer, nullable=False),
 )
+
+# Those with a name and a role (docs/access.md). `tokens` has the operator's first one alone.
+named_tokens = Table(
+    "named_tokens",
+    metadata,
+    Column("hash", BLOB, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", Integer, nullable=False),
+    Column("expires_at", Integer),
+    Column("revoked_at", Integer),
+)
