@@ -65,6 +65,7 @@ def restore(copy: Path, database: Path, at: UnixTime) -> Copy:
     none must run twice: those that wait in it expire. That it was put back is kept among the events.
     Raises FileExistsError, `Malformed`, `Unavailable`.
     """
+    _refuse_existing(database)
     for sidecar in _SIDECARS:  # of a database that was removed without them: SQLite would play it into the copy
         if database.with_name(database.name + sidecar).exists():
             raise FileExistsError(17, "left of an earlier database, move it away", str(database) + sidecar)
@@ -112,11 +113,15 @@ def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path.absolute().as_uri() + "?mode=rw", uri=True, isolation_level=None)
 
 
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        raise FileExistsError(17, "exists already", str(path))
+
+
 @contextmanager
 def _new_file(target: Path) -> Iterator[Path]:
     """A private file that gets its name when it is complete, and only if nobody has that name."""
-    if target.exists():
-        raise FileExistsError(17, "exists already", str(target))
+    _refuse_existing(target)
     try:
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
