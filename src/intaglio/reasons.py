@@ -200,6 +200,12 @@ class Reason(Enum):
         _DC, False, "treat the keys of this session as stolen: end it and look at how the store is guarded",
         "intaglio quarantine --reason CHECKPOINT_SIGNATURE",
     )  # fmt: skip
+    CHECKPOINT_MISMATCH = Explanation(
+        "a checkpoint contradicts the frames or the checkpoints that are stored",
+        "two copies of one enclave state are running (a fork), or the enclave is broken",
+        _VENDOR, False, "end the session and treat its records as suspect",
+        "intaglio quarantine --reason CHECKPOINT_MISMATCH",
+    )  # fmt: skip
     REPLAY = Explanation(
         "a frame with this number is already stored",
         "a replay by the host, or a delivery repeated after its answer was lost",

@@ -10,9 +10,14 @@ import pytest
 from intaglio.gateway.app import MAX_FRAMES_BODY
 from intaglio.gateway.query import Reader
 from intaglio.session.enclave import EnclaveChannel
-from intaglio.types import UnixTime
+from intaglio.session.ledger import Ledger
+from intaglio.session.merkle import Frontier
+from intaglio.session.schedule import report_data_of
+from intaglio.types import Direction, Tee, UnixTime
 from intaglio.wire import cbor
+from intaglio.wire.checkpoint import Checkpoint, leaf_of
 from intaglio.wire.content import Kind, Record, encode_control, encode_records
+from intaglio.wire.hello import Role
 from tests.gateway.world import DAY, HUNDRED, NOON, Dc, World, told
 
 Pair = tuple[EnclaveChannel, list[bytes]]
@@ -253,3 +258,36 @@ def test_what_is_kept_of_a_frame(dc: Dc, sent: Pair) -> None:
     assert rows[1] == (1, 1, Kind.RECORDS, sha256(frames[1]).digest(), cbor.digest("content", content), 1, 0)
     assert rows[0][:3] == (0, 0, Kind.REKEY)
     assert rows[0][4] == cbor.digest("content", encode_control(Kind.REKEY, 1))
+
+
+def test_what_is_stored_proves_a_frame_when_all_keys_are_gone(dc: Dc, sent: Pair) -> None:
+    channel, frames = sent
+    frames = [*frames, channel.up.rekey(), channel.up.protect([HUNDRED]), channel.up.checkpoint()]
+    assert dc.frames(*reversed(frames)).json == told(stored=6)
+    connection = sqlite3.connect(dc.world.settings.database)
+    rows = connection.execute("SELECT epoch, sequence, salt, content_hash, body FROM frames ORDER BY sequence")
+    *before, (_, _, _, _, body) = rows.fetchall()
+    ((th, confirm_hash, evidence),) = connection.execute(
+        "SELECT s.th, h.confirm_hash, e.bytes FROM sessions s JOIN handshakes h ON h.session = s.id"
+        " JOIN evidence e ON e.hash = s.evidence"
+    ).fetchall()
+    connection.close()
+    found = Checkpoint.parse(body)
+    leaves = [leaf_of(Direction.UP, *row[:4]) for row in before]
+    assert (found.first, found.last, found.leaves) == (0, 4, tuple(leaves))
+    assert found.root == Frontier(leaves).root
+    assert report_data_of(Tee.SGX, Role.ENCLAVE, th, confirm_hash) in evidence
+
+
+def test_a_checkpoint_that_g_did_not_sign_is_refused_and_its_number_stays_free(dc: Dc, sent: Pair) -> None:
+    """By whoever has the session's keys and not the enclave's signing key."""
+    channel, frames = sent
+    assert dc.frames(*frames).json == told(stored=3)
+    true, up = channel.up._ledger, channel.up
+    assert isinstance(true, Ledger)
+    other = Ledger(true._th, lambda _: bytes(64))
+    other._leaves = list(true._leaves)
+    forged = up._key.seal(up.sequence, encode_control(Kind.CHECKPOINT, other.close()))
+    assert dc.frames(forged).json == told(refused=[0])
+    assert reasons(dc) == {"CHECKPOINT_SIGNATURE": 1}
+    assert dc.frames(up.checkpoint()).json == told(stored=1)

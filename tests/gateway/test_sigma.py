@@ -295,13 +295,15 @@ def test_a_database_of_the_first_schema_keeps_its_sessions(world: World) -> None
         assert dc.frames(channel.farewell).json == told(stored=1)
     database = world.settings.database
     with sqlite3.connect(database) as connection:
-        for table in ("recalled_sessions", "recalls", "session_facts"):
+        for table in ("recalled_sessions", "recalls", "session_facts", "checkpoints", "chains", "named_tokens"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("DROP TABLE down_frames")
         connection.execute("DROP TABLE down_items")
         connection.execute("DROP TABLE state_steps")
         connection.execute("DROP TABLE states")
         connection.execute("ALTER TABLE sessions DROP COLUMN protocol")
+        connection.execute("ALTER TABLE frames DROP COLUMN salt")
+        connection.execute("ALTER TABLE handshakes DROP COLUMN confirm_hash")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
     connection.close()
     migrate(database)

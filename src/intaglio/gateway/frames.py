@@ -16,7 +16,7 @@ from typing import NamedTuple
 from intaglio.errors import Malformed, Rejected
 from intaglio.gateway.live import LiveSession, LiveSessions, Receiver
 from intaglio.gateway.pending import PendingSessions
-from intaglio.gateway.store import downward, states
+from intaglio.gateway.store import checkpoints, downward, states
 from intaglio.gateway.store.quarantine import Quarantine, Refusal
 from intaglio.gateway.store.rows import Insert
 from intaglio.gateway.store.writer import Work
@@ -25,7 +25,7 @@ from intaglio.session.channel import Opened
 from intaglio.sigma.frames import SESSION as SIGMA_SESSION
 from intaglio.sigma.frames import parse_sigma_frame
 from intaglio.types import SessionId, UnixTime
-from intaglio.wire import cbor
+from intaglio.wire.checkpoint import content_hash
 from intaglio.wire.content import Kind
 from intaglio.wire.downward import ACK_TYPE, Acknowledgement
 from intaglio.wire.frame import SESSION, Frame, parse_frame
@@ -38,14 +38,11 @@ MAX_SEQUENCE = 2**63 - 1
 
 _insert_frames = Insert(
     "frames", "session", "direction", "sequence", "epoch", "kind", "digest", "content_hash", "body", "records", "late",
-    "arrived_at",
+    "arrived_at", "salt",
 )  # fmt: skip
 _insert_records = Insert(
     "records", "session", "sequence", "position", "epoch", "name", "content_type", "value", "arrived_at", "late"
 )
-_CONTENT = cbor.labelled("content", b"")[:-1]
-"""What H("content", x) hashes before the byte string x: `cbor.digest` without encoding the label each time."""
-
 _log = logging.getLogger("intaglio.gateway.frames")
 
 
@@ -115,14 +112,20 @@ class FrameIntake:
         return partial(self._take, frames, _Arrival(at, remote, framing))
 
     def flush(self, connection: sqlite3.Connection) -> None:
-        _insert_frames(connection, self._frames)
-        _insert_records(connection, self._records)
+        self._write(connection)
         self._live.flush(connection)
         self._clear()
 
     def forget(self) -> None:
         self._live.forget()
         self._clear()
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        """What was collected, into the open transaction."""
+        _insert_frames(connection, self._frames)
+        _insert_records(connection, self._records)
+        self._frames.clear()
+        self._records.clear()
 
     def _clear(self) -> None:
         self._frames.clear()
@@ -161,6 +164,8 @@ class FrameIntake:
             if live.receiver is None:
                 return self._again(connection, live, arrival.framing.parse(data), arrival)
             opened = _opened(live.receiver, data)
+            if opened.kind is Kind.CHECKPOINT or opened.sequence < live.receiver.seen.next:
+                self._compare(connection, live, opened, arrival.at)
             ack = _acknowledgement(opened)
             if opened.records and opened.records[-1].content_type == STATE_TYPE:
                 self._step(connection, live, opened.records[-1].value, arrival.at)
@@ -173,7 +178,17 @@ class FrameIntake:
         except Malformed as error:
             return self._refuse(connection, data, Reason.MALFORMED_MESSAGE, str(error), arrival)
         self._store(live, opened, data, arrival.at)
+        if opened.kind is Kind.CHECKPOINT:
+            self._write(connection)
         return _Outcome.STORED
+
+    def _compare(self, connection: sqlite3.Connection, live: LiveSession, opened: Opened, at: UnixTime) -> None:
+        """A checkpoint with the frames it covers, and a frame with a checkpoint that came before it. Raises
+        `Rejected(CHECKPOINT_MISMATCH)`."""
+        checkpoints.check_frame(connection, live.row, opened)
+        if opened.kind is Kind.CHECKPOINT:
+            self._write(connection)
+            checkpoints.take(connection, live.row, live.session, opened, at)
 
     def _step(self, connection: sqlite3.Connection, live: LiveSession, value: bytes, at: UnixTime) -> None:
         """The state that a frame's records rest on moved with them, late or not: both are stored, or neither. Raises
@@ -221,9 +236,9 @@ class FrameIntake:
         late = int(at >= live.expires_at)
         body = opened.body if opened.kind is Kind.CHECKPOINT else None
         row, sequence, epoch = live.row, opened.sequence, opened.epoch
-        content_hash = hashlib.sha256(_CONTENT + cbor.bytes_head(len(opened.content)) + opened.content).digest()
+        hashed = content_hash(opened.content)
         self._frames.append(
-            (row, 0, sequence, epoch, int(opened.kind), digest, content_hash, body, len(records), late, at)
+            (row, 0, sequence, epoch, int(opened.kind), digest, hashed, body, len(records), late, at, opened.salt)
         )
         self._records.extend([
             (row, sequence, place, epoch, name, content_type, value, at, late)

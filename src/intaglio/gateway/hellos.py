@@ -195,6 +195,7 @@ class HelloDesk:
             up_state=self._vault.wrap(opened.session, Direction.UP, up_epoch, accepted.receiver.encode()),
             down_state=self._vault.wrap(opened.session, Direction.DOWN, 1, down.encode()),
             protocol=INTAGLIO,
+            confirm_hash=opened.confirm_hash,
         )
 
     def _put_off(self, visit: "_Visit", reasons: tuple[Reason, ...], retry_after: int) -> Answer:

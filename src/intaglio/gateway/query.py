@@ -34,7 +34,7 @@ __all__ = [
 
 MAX_PAGE = 1000
 
-SCHEMA = "0006"
+SCHEMA = "0008"
 """The newest migration: what is read here. Migrations themselves are not imported for reading."""
 
 Row = tuple[Any, ...]

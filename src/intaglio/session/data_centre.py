@@ -8,6 +8,7 @@ of this very evidence, with the report data of this very session, and nothing el
 Accept and the keys in one transaction, and sends no copy of the Accept before that is committed.
 """
 
+import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -86,9 +87,10 @@ class OpenHello:
             self.tee: Tee = sealed.tee
             self.evidence: bytes = sealed.evidence
             self.evidence_hash: bytes = evidence_hash(sealed.evidence)
-            self.report_data: ReportData = schedule.report_data(
-                sealed.tee, Role.ENCLAVE, self.th, schedule.confirmation(ck1, self.th)
-            )
+            confirm = schedule.confirmation(ck1, self.th)
+            self.confirm_hash: bytes = hashlib.sha512(confirm).digest()
+            """What an auditor recomputes the report data from: without ck1 nobody can make it later."""
+            self.report_data: ReportData = schedule.report_data(sealed.tee, Role.ENCLAVE, self.th, confirm)
             self.session: SessionId = hello.session
             self.offer: OfferBody = opener.body
             self._hello = hello

@@ -93,6 +93,8 @@ handshakes = Table(
     Column("hello", BLOB, nullable=False),
     Column("accept", BLOB, nullable=False),
     Column("verdict", Text, nullable=False),
+    # SHA-512(confirm), which the report data is recomputed from; null for Sigma and in sessions before schema 0007.
+    Column("confirm_hash", BLOB),
 )
 
 frames = Table(
@@ -111,9 +113,35 @@ frames = Table(
     Column("records", Integer, nullable=False),
     Column("late", Integer, nullable=False),
     Column("arrived_at", Integer, nullable=False),
+    # What hides the frame behind its leaf (docs/protocol.md §8): its key is gone when the epoch is closed. Null for
+    # Sigma and in frames before schema 0007.
+    Column("salt", BLOB),
     # Stored once: the constraint holds it even where the set of seen numbers would not.
     PrimaryKeyConstraint("session", "direction", "sequence"),
     sqlite_with_rowid=False,
+)
+
+# What each checkpoint covers; its bytes are its frame's body. `state`: 0 waits for the one before it, 1 continues it,
+# 2 does not.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("session", Integer, ForeignKey("sessions.id"), nullable=False),
+    Column("first", Integer, nullable=False),
+    Column("last", Integer, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("state", Integer, nullable=False),
+    PrimaryKeyConstraint("session", "first"),
+    sqlite_with_rowid=False,
+)
+
+# Where each session's checkpoints have come to without a gap: the tree's frontier and the hash of the last one.
+chains = Table(
+    "chains",
+    metadata,
+    Column("session", Integer, ForeignKey("sessions.id"), primary_key=True),
+    Column("frontier", BLOB, nullable=False),
+    Column("previous", BLOB),
 )
 
 records = Table(

@@ -43,6 +43,8 @@ class NewSession:
     up_state: bytes = field(repr=False)
     down_state: bytes | None = field(repr=False)
     protocol: str
+    confirm_hash: bytes | None = None
+    """SHA-512(confirm); None where the protocol has none: Sigma."""
 
 
 def known_hello(connection: sqlite3.Connection, session: SessionId) -> StoredHello | None:
@@ -67,8 +69,8 @@ def store_session(connection: sqlite3.Connection, new: NewSession) -> tuple[Stor
     )  # fmt: skip
     ours = cursor.rowcount == 1
     if ours:
-        handshake = (cursor.lastrowid, new.hello, new.accept, new.verdict)
-        connection.execute("INSERT INTO handshakes VALUES (?,?,?,?)", handshake)
+        handshake = (cursor.lastrowid, new.hello, new.accept, new.verdict, new.confirm_hash)
+        connection.execute("INSERT INTO handshakes VALUES (?,?,?,?,?)", handshake)
         facts = [(kind, value, cursor.lastrowid) for kind, value in sorted(facts_of(json.loads(new.verdict)))]
         connection.executemany("INSERT INTO session_facts (kind, value, session) VALUES (?,?,?)", facts)
         insert = "INSERT INTO {} VALUES ({}) ON CONFLICT DO NOTHING"
