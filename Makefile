@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 30
 # Times that `make soak` kills.
 SOAK_KILLS ?= 200
 
-.PHONY: setup demo test check format lint types imports bench soak fuzz clean
+.PHONY: setup demo test check format lint types imports bench soak fuzz prove clean
 
 setup: $(STAMP)
 
@@ -51,6 +51,10 @@ soak: setup
 fuzz: setup
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	@$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# The ProVerif models of the protocol (docs/proofs.md), where `proverif` is on PATH or $PROVERIF names it; status 3 where not.
+prove: setup
+	@$(BIN)/python -m proofs.run
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

@@ -1,0 +1,1 @@
+"""ProVerif models of the protocol, and what they must give: `make prove`, docs/proofs.md."""
