@@ -23,7 +23,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from intaglio.errors import LocalProtocolError, Unavailable
 from intaglio.host.errors import HelloRejected, StatementRefused
-from intaglio.wire.statement import Question
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -131,6 +130,9 @@ class DataCentre:
     def statement(self, nonce: bytes, evidence: bytes | None) -> bytes:
         """The signed time and, for raw evidence, its collateral: for the enclave that drew `nonce` (32 bytes). Raises
         `StatementRefused` for evidence that is not genuine."""
+        # Here, because it brings cbor2, and a host that only relays does with the standard library.
+        from intaglio.wire.statement import Question  # noqa: PLC0415
+
         answer = self._request("POST", "/v1/statement", Question(nonce, evidence).encode(), "application/cbor")
         if answer.status == 200:
             return answer.body
