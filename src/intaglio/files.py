@@ -3,6 +3,7 @@
 Never loaded in an enclave, which has no disk that it could trust.
 """
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["create_private", "exclusive", "remove_leftovers", "replace_private", "sync_folder"]
+__all__ = ["create_private", "drafted", "exclusive", "remove_leftovers", "replace_private", "sync_folder"]
 
 _LOCK = ".lock"
 _RANDOM = 8
@@ -27,6 +28,28 @@ def create_private(path: Path, content: bytes) -> None:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def drafted(target: Path) -> Iterator[Path]:
+    """An empty file, mode 0600, for whoever writes more than memory holds; it becomes `target` when the block is left
+    without an error, and only if nobody has that name. Raises FileExistsError and OSError, which name `target`."""
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, "exists already", str(target))
+    try:
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
+    draft = Path(name)
+    try:
+        yield draft
+        os.fsync(descriptor)
+        # A link, where a rename would replace what another process has just put there.
+        target.hardlink_to(draft)
+    finally:
+        os.close(descriptor)
+        draft.unlink(missing_ok=True)
+    sync_folder(target.parent)
 
 
 def replace_private(path: Path, content: bytes) -> None:

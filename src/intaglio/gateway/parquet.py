@@ -5,8 +5,6 @@ only once it is complete.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from intaglio.files import sync_folder
+from intaglio.files import drafted
 from intaglio.gateway.query import MAX_PAGE, Reader, StoredRecord
 from intaglio.gateway.render import readable
 from intaglio.types import SessionId, UnixTime
@@ -64,24 +62,8 @@ class Wanted:
 def export_records(reader: Reader, target: Path, wanted: Wanted, at: UnixTime) -> int:
     """Writes the records to the new file `target`, mode 0600, and returns how many. What arrives meanwhile may be in
     it or not. Raises FileExistsError, OSError, `Unavailable`."""
-    if target.exists():
-        raise FileExistsError(17, "exists already", str(target))
-    try:
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(target)) from error
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            count = _write(reader, file, wanted, at)
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, where a rename would replace what another process has just put there.
-        target.hardlink_to(draft)
-    finally:
-        draft.unlink(missing_ok=True)
-    sync_folder(target.parent)
-    return count
+    with drafted(target) as draft, draft.open("wb") as file:
+        return _write(reader, file, wanted, at)
 
 
 def _write(reader: Reader, file: object, wanted: Wanted, at: UnixTime) -> int:

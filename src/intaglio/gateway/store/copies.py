@@ -4,17 +4,16 @@ A copy is taken by `VACUUM INTO`: one transaction's view, without the freed page
 stand. It holds session keys only wrapped; the keystore is copied on its own, and kept elsewhere.
 """
 
+import errno
 import json
-import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from intaglio.errors import Malformed, Unavailable
-from intaglio.files import sync_folder
+from intaglio.files import drafted
 from intaglio.types import UnixTime
 
 __all__ = ["Copy", "back_up", "examine", "restore"]
@@ -65,10 +64,11 @@ def restore(copy: Path, database: Path, at: UnixTime) -> Copy:
     none must run twice: those that wait in it expire. That it was put back is kept among the events.
     Raises FileExistsError, `Malformed`, `Unavailable`.
     """
-    _refuse_existing(database)
+    if database.exists():
+        raise FileExistsError(errno.EEXIST, "exists already", str(database))
     for sidecar in _SIDECARS:  # of a database that was removed without them: SQLite would play it into the copy
         if database.with_name(database.name + sidecar).exists():
-            raise FileExistsError(17, "left of an earlier database, move it away", str(database) + sidecar)
+            raise FileExistsError(errno.EEXIST, "left of an earlier database, move it away", str(database) + sidecar)
     with _new_file(database) as draft:
         examine(copy)
         with _translated(copy), closing(_open(copy)) as connection:
@@ -109,35 +109,19 @@ def _counted(connection: sqlite3.Connection, shown: Path) -> Copy:
 def _open(path: Path) -> sqlite3.Connection:
     """A connection that makes no file: a missing database is an error, not an empty one."""
     if not path.is_file():
-        raise FileNotFoundError(2, "no such file", str(path))
+        raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
     return sqlite3.connect(path.absolute().as_uri() + "?mode=rw", uri=True, isolation_level=None)
-
-
-def _refuse_existing(path: Path) -> None:
-    if path.exists():
-        raise FileExistsError(17, "exists already", str(path))
 
 
 @contextmanager
 def _new_file(target: Path) -> Iterator[Path]:
-    """A private file that gets its name when it is complete, and only if nobody has that name."""
-    _refuse_existing(target)
-    try:
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(target)) from error
-    draft = Path(name)
-    try:
-        yield draft
-        os.fsync(descriptor)
-        # A link, where a rename would replace what another process has just put there.
-        target.hardlink_to(draft)
-    finally:
-        os.close(descriptor)
-        draft.unlink(missing_ok=True)
-        for sidecar in _SIDECARS:
-            draft.with_name(draft.name + sidecar).unlink(missing_ok=True)
-    sync_folder(target.parent)
+    """`drafted`, without what SQLite may leave beside a draft."""
+    with drafted(target) as draft:
+        try:
+            yield draft
+        finally:
+            for sidecar in _SIDECARS:
+                draft.with_name(draft.name + sidecar).unlink(missing_ok=True)
 
 
 @contextmanager
