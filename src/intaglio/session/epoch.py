@@ -1,6 +1,6 @@
 """One epoch's key in one direction: what seals a frame and opens it (docs/protocol.md §6)."""
 
-import hashlib
+import hmac
 import struct
 
 from cryptography.exceptions import InvalidTag
@@ -19,8 +19,6 @@ _NONCE = struct.Struct(">IQ")
 _AFTER_PREFIX = struct.Struct(">QBBB")
 """Sequence, unprotected map, and the first two bytes of the ciphertext's head."""
 
-_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
-
 
 def epoch0_body(th: bytes, evidence: bytes, direction: Direction, epoch: int, sequence: int, content: bytes) -> bytes:
     """What G signs in every epoch-0 frame: without it a thief of the offer key could forge the enclave's output."""
@@ -34,16 +32,14 @@ class EpochKey:
     what AES-GCM needs.
     """
 
-    __slots__ = ("_aad", "_decrypt", "_encrypt", "_iv_high", "_iv_low", "_salt_inner", "_salt_outer", "epoch", "prefix")
+    __slots__ = ("_aad", "_decrypt", "_encrypt", "_iv_high", "_iv_low", "_salt", "epoch", "prefix")
 
     def __init__(self, keys: bytes, session: SessionId, direction: Direction, epoch: int) -> None:
         aead = AESGCM(keys[:32])
         self._encrypt, self._decrypt = aead.encrypt, aead.decrypt
         self._iv_high, self._iv_low = _NONCE.unpack(keys[32:44])
         self.epoch = epoch
-        padded = keys[44:].ljust(64, b"\x00")
-        self._salt_inner = hashlib.sha256(padded.translate(_INNER))
-        self._salt_outer = hashlib.sha256(padded.translate(_OUTER))
+        self._salt = hmac.new(keys[44:], digestmod="sha256")
         self.prefix = wire.head_prefix(session, direction, epoch)
         """The first 32 bytes of this key's frames."""
         self._aad = wire.aad_prefix(self.prefix)
@@ -56,12 +52,11 @@ class EpochKey:
         return b"".join((self.prefix, number, b"\xa0", cbor.bytes_head(len(ciphertext)), ciphertext))
 
     def salt(self, sequence: int) -> bytes:
-        """HMAC-SHA-256(k_leaf, sequence), which hides a frame behind its leaf (docs/protocol.md §8). Both of HMAC's
-        keyed states (RFC 2104) are made once: `hmac.digest` takes three times as long."""
-        inner, outer = self._salt_inner.copy(), self._salt_outer.copy()
-        inner.update(sequence.to_bytes(8, "big"))
-        outer.update(inner.digest())
-        return outer.digest()
+        """HMAC-SHA-256(k_leaf, sequence), which hides a frame behind its leaf (docs/protocol.md §8). The keyed state is
+        made once: `hmac.digest` takes half as long again."""
+        salt = self._salt.copy()
+        salt.update(sequence.to_bytes(8, "big"))
+        return salt.digest()
 
     def open(self, data: bytes) -> tuple[int, bytes]:
         """The number and plaintext of a frame that begins with `prefix`. Raises `Malformed` or
